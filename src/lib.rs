@@ -10,9 +10,10 @@
 pub mod domain;
 
 pub mod directory;
+pub mod service;
 
 /// The messages and services of `proto/`, generated.
-#[allow(clippy::all, missing_docs, unreachable_pub)]
+#[allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub)]
 pub mod pb {
     /// The descriptors of every service, with their comments, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,3 @@
+//! The gRPC services: authorize, parse, act, reply. They translate and decide nothing.
+
+pub mod status;
