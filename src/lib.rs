@@ -8,9 +8,13 @@
 //! `cli`; `auth` knows `domain` only. `tests/tidy.rs` holds these walls. Reading order: as below.
 
 pub mod domain;
+pub mod journal;
+pub mod keyspace;
 
 pub mod directory;
 pub mod service;
+
+mod fatal;
 
 /// The messages and services of `proto/`, generated.
 #[allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub)]

@@ -1,96 +1,126 @@
-//! The directory: everything a user record can undergo.
+//! The directory: everything a user record can undergo, and the folder it lives in.
+//!
+//! ```text
+//! DATA/FORMAT      format number, directory id, canonical form
+//! DATA/LOCK        held by the process that has the directory; says its pid and addresses
+//! DATA/keys/       secrets of this directory, mode 0600
+//! DATA/journal/    the truth
+//! DATA/keyspace/   the view
+//! DATA/suspect     left by a process that stopped in doubt: the keyspace is to be rebuilt
+//! ```
+//!
+//! Reads go to the keyspace from any thread. Writes queue for one thread (`writer`), which is what
+//! makes an email unique and revisions gapless without a lock. A read that starts after a write was
+//! answered sees it.
 
-use std::path::{Path, PathBuf};
+mod check;
+mod draft;
+mod format;
+mod keys;
+mod lock;
+mod open;
+mod recovery;
+mod upkeep;
+mod writer;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+pub use self::check::{CheckError, check};
+pub use self::lock::LockedDir;
+pub use self::open::{OpenError, Options};
+pub use self::recovery::{RECOVER_COMMAND, recover_keyspace};
+pub use crate::keyspace::Page;
+
+use self::keys::RequestKey;
+use self::upkeep::Upkeep;
+use self::writer::{Command, Submission, Writer};
 use crate::domain::{
-    Actor, CanonicalEmail, Error, Outcome, RequestId, RequestMac, User, UserId, Write,
+    Actor, CanonicalEmail, DirectoryId, Error, Outcome, RequestId, RequestMac, Tree, User, UserId,
+    Write,
 };
+use crate::fatal;
+use crate::journal::Journal;
+use crate::keyspace::{Keyspace, decode_answer, request_key};
 
-/// How to open a directory.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The program that recovers a keyspace after an unclean stop, in a process of its own: this
-    /// one.
-    pub recoverer: PathBuf,
-    /// Bytes of memory for the cache of the store.
-    pub cache_bytes: u64,
-}
+/// The most submissions that may wait for the writer.
+const QUEUE_MAX: usize = 2048;
 
-/// A data directory that this process holds the lock of, not opened yet.
-#[derive(Debug)]
-pub struct LockedDir {}
+/// The most writes in one submission: what becomes of them in memory and in a frame is bounded.
+const SUBMISSION_WRITES_MAX: usize = 64;
 
-/// Why a directory cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
-    #[error("locked")]
-    Locked,
-}
-
-impl LockedDir {
-    /// Creates the folder if need be and takes its lock.
-    pub fn lock(path: &Path) -> Result<Self, OpenError> {
-        todo!("{path:?}")
-    }
-
-    /// Notes in the LOCK file where this process can be reached.
-    pub fn announce(&mut self, addresses: &[String]) -> Result<(), OpenError> {
-        todo!("{addresses:?}")
-    }
-
-    /// Recovers what the last run left and opens the directory. Takes seconds on a large one.
-    pub fn open(self, options: &Options) -> Result<Directory, OpenError> {
-        todo!("{options:?}")
-    }
-}
+/// The most submissions of many writes that may wait or be in work.
+const BULK_SUBMISSIONS_MAX: usize = 16;
 
 /// A handle on an open directory; clones share it.
 #[derive(Clone, Debug)]
-pub struct Directory {}
+pub struct Directory {
+    shared: Arc<Shared>,
+}
 
-/// A part of a listing.
 #[derive(Debug)]
-pub struct Page<K> {
-    /// The users, in order.
-    pub users: Vec<User>,
-    /// The last key that was examined, if there may be more after it.
-    pub next: Option<K>,
+struct Shared {
+    id: DirectoryId,
+    keyspace: Arc<Keyspace>,
+    request_key: RequestKey,
+    commands: mpsc::Sender<Command>,
+    bulk: Semaphore,
+    closing: Mutex<Option<Closing>>,
+}
+
+/// What closing takes apart.
+#[derive(Debug)]
+struct Closing {
+    writer: std::thread::JoinHandle<Journal>,
+    upkeep: Upkeep,
+    dir: LockedDir,
+    cache_bytes: u64,
 }
 
 impl Directory {
+    /// Which directory this is.
+    pub fn id(&self) -> DirectoryId {
+        self.shared.id
+    }
+
     /// The user with this id.
-    pub fn user(&self, id: UserId) -> Result<Option<User>, Error> {
-        todo!("{id}")
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UserNotFound`].
+    pub fn user(&self, id: UserId) -> Result<User, Error> {
+        self.shared.keyspace.user(id).ok_or(Error::UserNotFound)
     }
 
     /// The user with this email.
-    pub fn user_by_email(&self, email: &CanonicalEmail) -> Result<Option<User>, Error> {
-        todo!("{email:?}")
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UserNotFound`].
+    pub fn user_by_email(&self, email: &CanonicalEmail) -> Result<User, Error> {
+        self.shared.keyspace.user_by_email(email).ok_or(Error::UserNotFound)
     }
 
-    /// Up to `max` users in the order of their ids, from the first one after `after`.
-    pub fn users(&self, after: Option<UserId>, max: usize) -> Result<Page<UserId>, Error> {
-        todo!("{after:?} {max}")
+    /// Up to `max` users in the order of their ids, from the first one after `after`, which need
+    /// not exist. Blocks for as long as the disk takes.
+    pub fn users(&self, after: Option<UserId>, max: usize) -> Page<UserId> {
+        self.shared.keyspace.users(after, max)
     }
 
     /// Up to `max` users whose canonical email begins with `prefix`, in the order of the canonical
-    /// emails, from the first one after `after`.
-    pub fn users_by_email(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        max: usize,
-    ) -> Result<Page<String>, Error> {
-        todo!("{prefix} {after:?} {max}")
+    /// emails, from the first one after `after`. Blocks for as long as the disk takes.
+    pub fn users_by_email(&self, prefix: &str, after: Option<&str>, max: usize) -> Page<String> {
+        self.shared.keyspace.users_by_email(prefix, after, max)
     }
 
-    /// The keyed digest of a request's content.
+    /// The keyed digest of a request's content. The key never leaves the data directory, so the
+    /// digest tells nothing about a password in the content to whoever reads a backup.
     pub fn request_mac(&self, content: &[u8]) -> RequestMac {
-        todo!("{content:?}")
+        self.shared.request_key.mac(content)
     }
 
-    /// The first answer to this request, if it was made before (and is still remembered).
+    /// The first answer to this request, if it was made before and is still remembered.
     ///
     /// # Errors
     ///
@@ -100,23 +130,106 @@ impl Directory {
         actor: &Actor,
         request: &RequestId,
     ) -> Result<Option<Outcome>, Error> {
-        todo!("{actor:?} {request:?}")
+        let key = request_key(actor, request.id);
+        let Some(bytes) = self.shared.keyspace.get(Tree::Requests, &key) else { return Ok(None) };
+        let answer = decode_answer(&key, &bytes).map_err(|error| Error::Fault(error.into()))?;
+        if answer.mac == request.mac {
+            Ok(Some(answer.outcome))
+        } else {
+            Err(Error::RequestIdReused)
+        }
     }
 
-    /// Makes one write durable and visible. [`Error::Overloaded`] at once when the queue is full.
+    /// Makes one write durable and visible.
+    ///
+    /// If the caller goes away before the writer begins with it, nothing happens; after that it
+    /// happens whole.
+    ///
+    /// # Errors
+    ///
+    /// What the write itself meets; [`Error::Overloaded`] at once when the queue is full;
+    /// [`Error::DiskFull`]; [`Error::Unavailable`] while stopping.
     pub async fn write(&self, write: Write) -> Result<Outcome, Error> {
-        todo!("{write:?}")
+        let (submission, answer) = Submission::new(vec![write]);
+        self.shared.commands.try_send(Command::Write(submission)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Overloaded("the queue of writes"),
+            mpsc::error::TrySendError::Closed(_) => stopping(),
+        })?;
+        match answer.await.map(|mut results| results.pop()) {
+            Ok(Some(result)) => result,
+            Ok(None) | Err(_) => Err(stopping()),
+        }
     }
 
-    /// Makes many writes durable and visible, each by itself, in order; waits for room in the
-    /// queue.
+    /// Makes many writes durable and visible, in order, each for itself; waits for room in the
+    /// queue. The results are in the order of the writes.
     pub async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Outcome, Error>> {
-        todo!("{writes:?}")
+        let mut results = Vec::with_capacity(writes.len());
+        let mut answers = Vec::new();
+        let mut writes = writes.into_iter().peekable();
+        while writes.peek().is_some() {
+            let part: Vec<Write> = writes.by_ref().take(SUBMISSION_WRITES_MAX).collect();
+            answers.push((part.len(), self.submit(part).await));
+        }
+        for (count, answer) in answers {
+            let part = match answer {
+                Some((answer, _permit)) => answer.await.ok(),
+                None => None,
+            };
+            results.extend(part.unwrap_or_else(|| (0..count).map(|_| Err(stopping())).collect()));
+        }
+        results
     }
 
-    /// Finishes what is queued, makes the keyspace durable, and closes it. Later writes answer
-    /// [`Error::Unavailable`].
-    pub fn close(&self) {
-        todo!()
+    /// Queues a part of many writes; `None` while stopping.
+    async fn submit(
+        &self,
+        writes: Vec<Write>,
+    ) -> Option<(oneshot::Receiver<Vec<Result<Outcome, Error>>>, tokio::sync::SemaphorePermit<'_>)>
+    {
+        let permit = self.shared.bulk.acquire().await.ok()?;
+        let (submission, answer) = Submission::new(writes);
+        self.shared.commands.send(Command::Write(submission)).await.ok()?;
+        Some((answer, permit))
     }
+
+    /// Finishes what is queued, makes everything durable, and closes the directory. Other handles
+    /// keep answering reads; their writes answer [`Error::Unavailable`]. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses. Nothing that was acknowledged is lost then; the next start recovers.
+    pub fn close(self) -> std::io::Result<()> {
+        let closing = self.shared.closing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match closing {
+            Some(closing) => closing.close(self.shared),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Closing {
+    fn close(self, shared: Arc<Shared>) -> std::io::Result<()> {
+        // A writer that is gone already has nothing left to be told.
+        let _ = shared.commands.blocking_send(Command::Stop);
+        let journal = Writer::join(self.writer);
+        self.upkeep.stop();
+        let revision = journal.position().revision;
+        shared.keyspace.make_checkpoint(revision)?;
+        // Where this is the last handle the store can be closed whole. Opening it once more then
+        // spares the next start a scan of all that was written since the last one.
+        if let Some(keyspace) = Arc::into_inner(shared).and_then(|s| Arc::into_inner(s.keyspace)) {
+            keyspace.close(revision)?;
+            if let Ok(keyspace) = Keyspace::open(&self.dir.keyspace(), self.cache_bytes) {
+                keyspace.close(revision)?;
+            }
+        }
+        journal.close()?;
+        fatal::forget_mark(&self.dir.suspect());
+        self.dir.release()
+    }
+}
+
+fn stopping() -> Error {
+    Error::Unavailable("stopping")
 }

@@ -1,0 +1,107 @@
+//! The lock of a data directory: one process at a time.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+use super::open::io_error;
+
+/// A data directory that this process holds the lock of. The lock goes with the process, however it
+/// ends.
+#[derive(Debug)]
+pub struct LockedDir {
+    path: PathBuf,
+    lock: File,
+}
+
+impl LockedDir {
+    /// Makes the folder if need be and takes its lock.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Locked`] names the process that has it; [`OpenError::Io`] if the folder cannot
+    /// be written to.
+    pub fn lock(path: &Path) -> Result<Self, OpenError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(io_error("create", path))?;
+        let file = path.join("LOCK");
+        let lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&file)
+            .map_err(io_error("open", &file))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(locked(path, lock)),
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", &file)(error)),
+        }
+        let mut dir = Self { path: path.to_owned(), lock };
+        dir.announce(&[])?;
+        Ok(dir)
+    }
+
+    /// Notes in the LOCK file where this process can be reached: a line `pid N`, then a line
+    /// `listen ADDRESS` for each address.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Io`] if it cannot be written.
+    pub fn announce(&mut self, addresses: &[String]) -> Result<(), OpenError> {
+        let mut text = format!("pid {}\n", std::process::id());
+        for address in addresses {
+            text.push_str(&format!("listen {address}\n"));
+        }
+        let mut write = || {
+            self.lock.rewind()?;
+            self.lock.write_all(text.as_bytes())?;
+            self.lock.set_len(text.len() as u64)
+        };
+        write().map_err(io_error("write", &self.path.join("LOCK")))
+    }
+
+    /// Gives the lock back, leaving an empty file.
+    pub(super) fn release(self) -> std::io::Result<()> {
+        self.lock.set_len(0)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    pub(super) fn keyspace(&self) -> PathBuf {
+        self.path.join("keyspace")
+    }
+
+    pub(super) fn suspect(&self) -> PathBuf {
+        self.path.join("suspect")
+    }
+}
+
+fn locked(path: &Path, mut lock: File) -> OpenError {
+    let mut text = String::new();
+    // The message is only poorer without it.
+    let _ = lock.read_to_string(&mut text);
+    let words = |key: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(key));
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    OpenError::Locked { dir: path.to_owned(), pid: words("pid "), addresses: words("listen ") }
+}
+
+/// The pid of the process that says it holds the lock of a folder.
+pub(super) fn holder(path: &Path) -> Option<u32> {
+    let text = fs::read_to_string(path.join("LOCK")).ok()?;
+    text.lines().next()?.strip_prefix("pid ")?.parse().ok()
+}
