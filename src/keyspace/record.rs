@@ -250,14 +250,26 @@ mod tests {
     #[test]
     fn version_1_has_golden_bytes() {
         let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        assert_eq!(hex(encode_user(&user())), "GOLDEN_USER");
-        assert_eq!(hex(encode_id(b"ada@x", user().id)), "GOLDEN_ID");
+        assert_eq!(
+            hex(encode_user(&user())),
+            "01134164614042c3bc636865722e6578616d706c651961646140786e2d2d62636865722d6b76612e6578616d706c650c416461204c6f76656c61636502fd00c04bb4fdb70c00fd02c04bb4fdb70c00fb2c01020002c3a9047465616d08616e616c797374736cf14b3d"
+        );
+        assert_eq!(
+            hex(encode_id(b"ada@x", user().id)),
+            "010190a6a25b5f700080000123456789abdcd876ac"
+        );
         let credential = Credential::new("$argon2id$".to_owned());
-        assert_eq!(hex(encode_credential(user().id, &credential)), "GOLDEN_CREDENTIAL");
+        assert_eq!(
+            hex(encode_credential(user().id, &credential)),
+            "010a246172676f6e32696424496c9a78"
+        );
         let deleted = Answer { outcome: None, ..answer() };
-        assert_eq!(hex(encode_answer(b"r", &deleted)), "GOLDEN_ANSWER");
-        assert_eq!(hex(encode_age(b"t1", b"r", Timestamp::from_micros(9))), "GOLDEN_AGE");
-        assert_eq!(hex(encode_number("n", 1 << 40)), "GOLDEN_NUMBER");
+        assert_eq!(
+            hex(encode_answer(b"r", &deleted)),
+            "0105050505050505050505050505050505050505050505050505050505050505050100e788658e"
+        );
+        assert_eq!(hex(encode_age(b"t1", b"r", Timestamp::from_micros(9))), "01017212bae6c513");
+        assert_eq!(hex(encode_number("n", 1 << 40)), "01fd0000000000010000160653a7");
     }
 
     #[test]
