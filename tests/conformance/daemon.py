@@ -30,7 +30,7 @@ def command(data_dir, *arguments):
 
 
 class Daemon:
-    """One daemon process after another on one data directory; whoever leaves it running stops it."""
+    """One daemon process after another on one data directory."""
 
     def __init__(self, data_dir, listen=("127.0.0.1:0",)):
         self.data_dir = Path(data_dir)

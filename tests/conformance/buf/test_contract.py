@@ -9,7 +9,7 @@ import pytest
 from paths import BUF, CONTRACT, REPOSITORY, SUITES
 
 PROTO = REPOSITORY / "proto"
-# The contract of the last release. A release replaces it by a copy of proto/.
+# The contract of the last release (before the first one: of today). A release copies proto/ here.
 BASELINE = SUITES / "baseline"
 CUSTOMER = SUITES / "customer"
 EXCEPTIONS = {

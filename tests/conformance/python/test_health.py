@@ -4,12 +4,13 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from user_service_pb2 import GetUserRequest
 from user_service_pb2_grpc import UserServiceStub
 
 from daemon import Daemon
-
-SERVICES = ["", "user.v1.UserService"]
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +18,18 @@ def health(channel):
     return HealthStub(channel)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_check_says_serving(health, service):
-    answer = health.Check(HealthCheckRequest(service=service))
-    assert answer.status == HealthCheckResponse.SERVING
+def services(channel):
+    """What has a health of its own: the whole, and each service of ours."""
+    reflected = ProtoReflectionDescriptorDatabase(channel).get_services()
+    ours = [service for service in reflected if not service.startswith("grpc.")]
+    assert "user.v1.UserService" in ours
+    return ["", *ours]
+
+
+def test_a_check_says_serving_for_the_whole_and_for_each_service(channel, health):
+    for service in services(channel):
+        answer = health.Check(HealthCheckRequest(service=service))
+        assert answer.status == HealthCheckResponse.SERVING, service
 
 
 def test_a_check_of_an_unknown_service_is_not_found(health):
@@ -38,7 +47,8 @@ def test_a_watch_of_an_unknown_service_says_so_and_stays(health):
 
 def test_a_drain_is_announced_and_then_nobody_is_served(data_dir):
     with Daemon(data_dir) as daemon, daemon.channel() as channel:
-        watches = [HealthStub(channel).Watch(HealthCheckRequest(service=name)) for name in SERVICES]
+        health = HealthStub(channel)
+        watches = [health.Watch(HealthCheckRequest(service=name)) for name in services(channel)]
         for watch in watches:
             assert next(watch).status == HealthCheckResponse.SERVING
         daemon.terminate()
