@@ -1,0 +1,108 @@
+//! Opens directories, writes to them, and makes the copies that stand for a crash.
+
+use std::path::{Path, PathBuf};
+
+use rosterd::directory::{Directory, LockedDir, OpenError, Options, check};
+use rosterd::domain::{
+    Actor, Attributes, CanonicalEmail, Email, Error, Name, NewUser, Patch, RequestId, Revision,
+    User, UserId, UserStatus, Write, WriteOp,
+};
+
+/// Small enough that every test of some length meets a change of segments.
+pub const SEGMENT_BYTES: u64 = 64 << 10;
+
+pub fn try_open(path: &Path) -> Result<Directory, OpenError> {
+    let recoverer = PathBuf::from(env!("CARGO_BIN_EXE_rosterd"));
+    let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(recoverer, 8 << 20) };
+    LockedDir::lock(path)?.open(&options)
+}
+
+pub fn open(path: &Path) -> Directory {
+    try_open(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Closes a directory and proves every invariant of it.
+pub fn close(directory: Directory, path: &Path) -> Revision {
+    directory.close().unwrap();
+    match check(path) {
+        Ok((revision, _)) => revision,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What a crash of the process would leave: the files as they are, while the directory is open.
+pub fn crash_copy(path: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(path, copy.path());
+    copy
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+pub fn new_user(email: &str) -> NewUser {
+    NewUser {
+        email: Email::parse(email).unwrap(),
+        name: Name::parse("Ada").unwrap(),
+        status: UserStatus::Active,
+        attributes: Attributes::default(),
+        credential: None,
+    }
+}
+
+pub fn request(id: u128, mac: u8) -> Option<RequestId> {
+    Some(RequestId { id: uuid::Uuid::from_u128(id), mac: [mac; 32] })
+}
+
+pub fn write(request: Option<RequestId>, op: WriteOp) -> Write {
+    Write { actor: Actor::anonymous(), request, op }
+}
+
+/// Makes one write, from a thread without a runtime of its own.
+pub fn make(directory: &Directory, write: Write) -> Result<Option<User>, Error> {
+    runtime().block_on(directory.write(write))
+}
+
+pub fn create(directory: &Directory, email: &str) -> Result<User, Error> {
+    make(directory, write(None, WriteOp::Create(new_user(email)))).map(Option::unwrap)
+}
+
+pub fn update(directory: &Directory, id: UserId, patch: Patch) -> Result<User, Error> {
+    make(directory, write(None, WriteOp::Update { id, expected: None, patch })).map(Option::unwrap)
+}
+
+pub fn delete(directory: &Directory, id: UserId) -> Result<(), Error> {
+    make(directory, write(None, WriteOp::Delete { id, expected: None })).map(|_| ())
+}
+
+pub fn canonical(email: &str) -> CanonicalEmail {
+    Email::parse(email).unwrap().canonical().clone()
+}
+
+/// Everybody, read in small pages.
+pub fn everybody(directory: &Directory) -> Vec<User> {
+    let mut users = Vec::new();
+    let mut after = None;
+    loop {
+        let page = directory.users(after, 7);
+        users.extend(page.users);
+        after = page.next;
+        if after.is_none() {
+            return users;
+        }
+    }
+}
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
+}
