@@ -9,6 +9,7 @@
 
 pub mod domain;
 
+pub mod auth;
 pub mod directory;
 pub mod service;
 
