@@ -15,7 +15,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::create::{Begun, created};
+use super::create::{Begun, answered_user};
 use super::incoming::{self, Incoming, STREAM_IDLE};
 use super::parse::Create;
 use super::tally::{Cut, ITEMS_MAX, Place, Tally};
@@ -175,7 +175,7 @@ impl<'a> Bulk<'a> {
         let mut counted = Ok(());
         for (place, result) in known {
             let result = result.unwrap_or_else(|| match written.next() {
-                Some(outcome) => outcome.and_then(created),
+                Some(outcome) => outcome.and_then(answered_user),
                 None => Err(Error::fault("a write was not answered")),
             });
             counted = counted.and(tally.count(place, result));

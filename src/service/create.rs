@@ -30,7 +30,7 @@ impl Begun {
         let request = repeat.map(|repeat| repeat.identify(directory));
         if let Some(request) = &request {
             if let Some(first) = directory.first_answer(&actor, request)? {
-                return created(first).map(Self::Answered);
+                return answered_user(first).map(Self::Answered);
             }
         } else if password.is_some() && directory.user_by_email(user.email.canonical())?.is_some() {
             // Saves the hash of a user who cannot be created. With a request id only the writer
@@ -50,6 +50,6 @@ impl Ready {
 }
 
 /// The user whom a write answered. Only a deletion answers nobody.
-pub(super) fn created(outcome: Outcome) -> Result<User, Error> {
+pub(super) fn answered_user(outcome: Outcome) -> Result<User, Error> {
     outcome.ok_or_else(|| Error::fault("a write that is no deletion was answered without a user"))
 }

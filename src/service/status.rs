@@ -11,6 +11,10 @@
 //! | `DiskFull` | RESOURCE_EXHAUSTED | DISK_FULL, with a RetryInfo |
 //! | `Unavailable` | UNAVAILABLE | UNAVAILABLE, with a RetryInfo |
 //! | `Fault` | INTERNAL | INTERNAL, with an id that is in the log |
+//!
+//! Some answers are about a stream or a method and not about the directory. They have reasons of
+//! their own: STREAM_IDLE (DEADLINE_EXCEEDED), STREAM_BROKEN (the code that the transport gave),
+//! BULK_LIMIT_EXCEEDED (RESOURCE_EXHAUSTED), UNIMPLEMENTED, DEADLINE_EXCEEDED.
 
 use std::collections::HashMap;
 use std::time::Duration;

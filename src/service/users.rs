@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::bulk::Bulk;
-use super::create::{Begun, created};
+use super::create::{Begun, answered_user};
 use super::list::Listing;
 use super::pages::Pages;
 use super::parse::{self, Create, Delete};
@@ -58,12 +58,12 @@ impl Users {
             Some(password) => Some(self.passwords.try_hash(password).await?),
             None => None,
         };
-        created(directory.write(ready.into_write(credential)).await?)
+        answered_user(directory.write(ready.into_write(credential)).await?)
     }
 
     pub(super) async fn update(&self, actor: Actor, update: Update) -> Result<User, Error> {
         let Update { id, expected, patch, repeat } = update;
-        created(self.write(actor, repeat, WriteOp::Update { id, expected, patch }).await?)
+        answered_user(self.write(actor, repeat, WriteOp::Update { id, expected, patch }).await?)
     }
 
     /// Writes, unless the request was made before.
