@@ -11,6 +11,7 @@ pub mod domain;
 pub mod journal;
 pub mod keyspace;
 
+pub mod auth;
 pub mod directory;
 pub mod service;
 

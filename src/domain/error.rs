@@ -38,6 +38,13 @@ pub enum Error {
     Fault(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl Error {
+    /// A failure of ours, with its source for the log.
+    pub fn fault(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Fault(source.into())
+    }
+}
+
 /// One field of a request that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

@@ -79,8 +79,12 @@ pub struct User {
 impl User {
     /// Whether the record of this user stays within [`RECORD_BYTES_MAX`].
     pub fn fits_a_record(&self) -> bool {
-        let attributes = self.attributes.bytes() + 4 * self.attributes.iter().len();
-        RECORD_BYTES_FIXED + self.email.bytes() + self.name.as_str().len() + attributes
-            <= RECORD_BYTES_MAX
+        fit_a_record(&self.email, &self.name, &self.attributes)
     }
+}
+
+/// Whether a record with these texts stays within [`RECORD_BYTES_MAX`].
+pub(super) fn fit_a_record(email: &Email, name: &Name, attributes: &Attributes) -> bool {
+    let attributes = attributes.bytes() + 4 * attributes.iter().len();
+    RECORD_BYTES_FIXED + email.bytes() + name.as_str().len() + attributes <= RECORD_BYTES_MAX
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use super::user::fit_a_record;
 use super::{Attributes, AttributesPatch, Email, Name, Revision, User, UserId, UserStatus};
 
 /// Who asks: the subject of the caller's token, or `anonymous`.
@@ -62,6 +63,13 @@ pub struct NewUser {
     pub attributes: Attributes,
     /// The hash of the password, if the user is to have one.
     pub credential: Option<Credential>,
+}
+
+impl NewUser {
+    /// Whether the record of this user will stay within [`super::RECORD_BYTES_MAX`].
+    pub fn fits_a_record(&self) -> bool {
+        fit_a_record(&self.email, &self.name, &self.attributes)
+    }
 }
 
 /// What an update changes; `None` leaves a field alone.

@@ -11,7 +11,12 @@
 //! | `DiskFull` | RESOURCE_EXHAUSTED | DISK_FULL, with a RetryInfo |
 //! | `Unavailable` | UNAVAILABLE | UNAVAILABLE, with a RetryInfo |
 //! | `Fault` | INTERNAL | INTERNAL, with an id that is in the log |
+//!
+//! Some answers are about a stream or a method and not about the directory. They have reasons of
+//! their own: STREAM_IDLE (DEADLINE_EXCEEDED), STREAM_BROKEN (the code that the transport gave),
+//! BULK_LIMIT_EXCEEDED (RESOURCE_EXHAUSTED), UNIMPLEMENTED, DEADLINE_EXCEEDED.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -29,17 +34,62 @@ const RETRY_DISK_FULL: Duration = Duration::from_secs(10);
 
 /// A status with an ErrorInfo, for answers that do not come from the directory.
 pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
-    Status::with_error_details(code, message, info(reason, &[]))
+    status_with(code, reason, message, &[])
 }
 
-/// As [`status`], with metadata in the ErrorInfo.
+/// As [`status`], with metadata in the ErrorInfo, and a RetryInfo if trying again may help.
 pub fn status_with(
     code: Code,
     reason: &str,
     message: impl Into<String>,
     metadata: &[(&str, String)],
 ) -> Status {
-    Status::with_error_details(code, message, info(reason, metadata))
+    let mut details = info(reason, metadata);
+    if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
+        details.set_retry_info(Some(RETRY_UNAVAILABLE));
+    }
+    Status::with_error_details(code, message, details)
+}
+
+/// The status of an error within a stream: `metadata` says where in the stream it was met, `remark`
+/// says it to a person, after the error's own message.
+pub fn status_within(error: Error, metadata: &[(&str, String)], remark: &str) -> Status {
+    let (code, reason) = code_and_reason(&error);
+    let mut message = error.to_string();
+    let mut metadata = metadata.to_vec();
+    let mut details = ErrorDetails::new();
+    match &error {
+        Error::Invalid(violations) => {
+            for violation in violations {
+                details.add_bad_request_violation(
+                    violation.field.as_str(),
+                    violation.reason.to_string(),
+                );
+            }
+        }
+        Error::RevisionMismatch { current } => {
+            metadata.push(("current_revision", current.to_string()));
+        }
+        Error::Overloaded(_) => {
+            details.set_retry_info(Some(RETRY_OVERLOADED));
+        }
+        Error::DiskFull => {
+            details.set_retry_info(Some(RETRY_DISK_FULL));
+        }
+        Error::Unavailable(_) => {
+            details.set_retry_info(Some(RETRY_UNAVAILABLE));
+        }
+        Error::Fault(source) => {
+            let id = Uuid::new_v4();
+            // Logged once, here, in full; the caller learns only that it was not their fault.
+            tracing::error!(fault = %id, error = %source, "a call met a fault of ours");
+            message = format!("internal fault {id}; the server's log says more");
+            metadata.push(("fault_id", id.to_string()));
+        }
+        Error::UserNotFound | Error::EmailTaken | Error::RequestIdReused => {}
+    }
+    details.set_error_info(reason, DOMAIN, owned(&metadata));
+    Status::with_error_details(code, message + remark, details)
 }
 
 /// The answer to a call that waited longer than its deadline.
@@ -64,49 +114,82 @@ pub fn code_and_reason(error: &Error) -> (Code, &'static str) {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let (code, reason) = code_and_reason(&error);
-        let mut message = error.to_string();
-        let mut details = info(reason, &[]);
-        match &error {
-            Error::Invalid(violations) => {
-                for violation in violations {
-                    details.add_bad_request_violation(
-                        violation.field.as_str(),
-                        violation.reason.to_string(),
-                    );
-                }
-            }
-            Error::RevisionMismatch { current } => {
-                details = info(reason, &[("current_revision", current.to_string())]);
-            }
-            Error::Overloaded(_) => {
-                details.set_retry_info(Some(RETRY_OVERLOADED));
-            }
-            Error::DiskFull => {
-                details.set_retry_info(Some(RETRY_DISK_FULL));
-            }
-            Error::Unavailable(_) => {
-                details.set_retry_info(Some(RETRY_UNAVAILABLE));
-            }
-            Error::Fault(source) => {
-                let id = Uuid::new_v4();
-                // Logged once, here, in full; the caller learns only that it was not their fault.
-                tracing::error!(fault = %id, error = %source, "a call met a fault of ours");
-                message = format!("internal fault {id}; the server's log says more");
-                details = info(reason, &[("fault_id", id.to_string())]);
-            }
-            Error::UserNotFound | Error::EmailTaken | Error::RequestIdReused => {}
-        }
-        Self::with_error_details(code, message, details)
+        status_within(error, &[], "")
     }
 }
 
 fn info(reason: &str, metadata: &[(&str, String)]) -> ErrorDetails {
-    let metadata: Vec<_> =
-        metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    ErrorDetails::with_error_info(
-        reason,
-        DOMAIN,
-        metadata.into_iter().collect::<std::collections::HashMap<_, _>>(),
-    )
+    ErrorDetails::with_error_info(reason, DOMAIN, owned(metadata))
+}
+
+fn owned(metadata: &[(&str, String)]) -> HashMap<String, String> {
+    metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{EmailError, Reason, Revision, Violation};
+
+    use super::*;
+
+    /// Every error with its code, its reason, the metadata it adds and whether it says when to try
+    /// again.
+    #[test]
+    fn every_error_has_its_code_its_reason_and_its_details() {
+        for (error, code, reason, metadata, retry) in [
+            (
+                Error::Invalid(vec![Violation::new("email", EmailError::NoAt)]),
+                Code::InvalidArgument,
+                "FIELD_INVALID",
+                None,
+                false,
+            ),
+            (Error::UserNotFound, Code::NotFound, "USER_NOT_FOUND", None, false),
+            (Error::EmailTaken, Code::AlreadyExists, "EMAIL_TAKEN", None, false),
+            (
+                Error::RevisionMismatch { current: Revision::new(7) },
+                Code::Aborted,
+                "REVISION_MISMATCH",
+                Some("current_revision"),
+                false,
+            ),
+            (Error::RequestIdReused, Code::AlreadyExists, "REQUEST_ID_REUSED", None, false),
+            (Error::Overloaded("x"), Code::ResourceExhausted, "OVERLOADED", None, true),
+            (Error::DiskFull, Code::ResourceExhausted, "DISK_FULL", None, true),
+            (Error::Unavailable("starting"), Code::Unavailable, "UNAVAILABLE", None, true),
+            (Error::fault("secret"), Code::Internal, "INTERNAL", Some("fault_id"), false),
+        ] {
+            let status = Status::from(error);
+            let details = status.get_error_details();
+            let info = details.error_info().unwrap();
+            assert_eq!((status.code(), info.reason.as_str()), (code, reason));
+            assert_eq!(info.domain, DOMAIN);
+            assert_eq!(info.metadata.keys().next().map(String::as_str), metadata, "{reason}");
+            assert_eq!(details.retry_info().is_some(), retry, "{reason}");
+            assert!(!status.message().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn an_invalid_request_names_every_field() {
+        let status = Status::from(Error::Invalid(vec![
+            Violation::new("email", EmailError::NoAt),
+            Violation::new("page_size", Reason::Negative),
+        ]));
+        let details = status.get_error_details();
+        let fields: Vec<_> = details.bad_request().unwrap().field_violations.iter().collect();
+        assert_eq!(fields.len(), 2);
+        assert_eq!(
+            (fields[0].field.as_str(), fields[0].description.as_str()),
+            ("email", "has no @")
+        );
+        assert_eq!(status.message(), "email has no @; page_size is negative");
+    }
+
+    #[test]
+    fn an_error_within_a_stream_says_where_it_was_met() {
+        let status = status_within(Error::EmailTaken, &[("ordinal", "3".to_owned())], ", you see");
+        assert_eq!(status.message(), "a user with this email exists, you see");
+        assert_eq!(status.get_error_details().error_info().unwrap().metadata["ordinal"], "3");
+    }
 }
