@@ -343,5 +343,5 @@ fn invalid(field: &str, reason: impl Into<Reason>) -> Error {
 }
 
 fn fault(error: RecordError) -> Error {
-    Error::Fault(error.into())
+    Error::fault(error)
 }

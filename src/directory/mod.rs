@@ -85,21 +85,13 @@ impl Directory {
     }
 
     /// The user with this id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UserNotFound`].
-    pub fn user(&self, id: UserId) -> Result<User, Error> {
-        self.shared.keyspace.user(id).ok_or(Error::UserNotFound)
+    pub fn user(&self, id: UserId) -> Option<User> {
+        self.shared.keyspace.user(id)
     }
 
     /// The user with this email.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UserNotFound`].
-    pub fn user_by_email(&self, email: &CanonicalEmail) -> Result<User, Error> {
-        self.shared.keyspace.user_by_email(email).ok_or(Error::UserNotFound)
+    pub fn user_by_email(&self, email: &CanonicalEmail) -> Option<User> {
+        self.shared.keyspace.user_by_email(email)
     }
 
     /// Up to `max` users in the order of their ids, from the first one after `after`, which need
@@ -132,7 +124,7 @@ impl Directory {
     ) -> Result<Option<Outcome>, Error> {
         let key = request_key(actor, request.id);
         let Some(bytes) = self.shared.keyspace.get(Tree::Requests, &key) else { return Ok(None) };
-        let answer = decode_answer(&key, &bytes).map_err(|error| Error::Fault(error.into()))?;
+        let answer = decode_answer(&key, &bytes).map_err(Error::fault)?;
         if answer.mac == request.mac {
             Ok(Some(answer.outcome))
         } else {

@@ -32,7 +32,7 @@ impl Begun {
             if let Some(first) = directory.first_answer(&actor, request)? {
                 return answered_user(first).map(Self::Answered);
             }
-        } else if password.is_some() && directory.user_by_email(user.email.canonical())?.is_some() {
+        } else if password.is_some() && directory.user_by_email(user.email.canonical()).is_some() {
             // Saves the hash of a user who cannot be created. With a request id only the writer
             // can tell: the user may be the one that this very request is creating.
             return Err(Error::EmailTaken);

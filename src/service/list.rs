@@ -67,13 +67,13 @@ impl Listing {
     }
 
     /// Reads a page and moves on behind it; `None` if nothing is left after it.
-    fn read(mut self, directory: &Directory) -> Result<Page, Error> {
+    fn read(mut self, directory: &Directory) -> Page {
         let max = match (self.left, self.status) {
             (Some(left), None) => left.min(self.page),
             // Who knows how many of them the filter lets through.
             (Some(_), Some(_)) | (None, _) => self.page,
         };
-        let (mut users, next) = self.position.read(directory, max)?;
+        let (mut users, next) = self.position.read(directory, max);
         if let Some(status) = self.status {
             users.retain(|user| user.status == status);
         }
@@ -82,7 +82,7 @@ impl Listing {
             *left -= users.len();
         }
         let next = next.filter(|_| self.left != Some(0));
-        Ok((users, next.map(|position| Self { position, ..self })))
+        (users, next.map(|position| Self { position, ..self }))
     }
 }
 
@@ -103,16 +103,16 @@ impl Position {
     }
 
     /// Up to `max` users from here on, and the position behind them unless they are the last.
-    fn read(self, directory: &Directory, max: usize) -> Result<(Vec<User>, Option<Self>), Error> {
+    fn read(self, directory: &Directory, max: usize) -> (Vec<User>, Option<Self>) {
         match self {
             Self::Id(after) => {
-                let page = directory.users(after, max)?;
-                Ok((page.users, page.next.map(|id| Self::Id(Some(id)))))
+                let page = directory.users(after, max);
+                (page.users, page.next.map(|id| Self::Id(Some(id))))
             }
             Self::Email { prefix, after } => {
-                let page = directory.users_by_email(&prefix, after.as_deref(), max)?;
+                let page = directory.users_by_email(&prefix, after.as_deref(), max);
                 let next = page.next.map(|after| Self::Email { prefix, after: Some(after) });
-                Ok((page.users, next))
+                (page.users, next)
             }
         }
     }
@@ -135,7 +135,7 @@ impl Reading {
 
     fn read_on(&mut self, listing: Listing) {
         let (directory, pages) = (self.directory.clone(), self.pages.clone());
-        self.page.spawn(async move { pages.read(move || listing.read(&directory)).await });
+        self.page.spawn(async move { pages.read(move || Ok(listing.read(&directory))).await });
     }
 
     /// Waits for the page that is being read and begins with the one after it.

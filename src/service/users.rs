@@ -92,7 +92,7 @@ impl UserService for Users {
         request: Request<pb::GetUserRequest>,
     ) -> Result<Response<pb::User>, Status> {
         let id = parse::user_id(&request.get_ref().user_id)?;
-        let user = self.directory()?.user(id)?.ok_or(Error::UserNotFound)?;
+        let user = self.directory()?.user(id).ok_or(Error::UserNotFound)?;
         Ok(Response::new(user.into()))
     }
 
@@ -142,7 +142,7 @@ impl UserService for Users {
         request: Request<pb::GetUserByEmailRequest>,
     ) -> Result<Response<pb::User>, Status> {
         let email = parse::email(&request.get_ref().email)?;
-        let user = self.directory()?.user_by_email(email.canonical())?;
+        let user = self.directory()?.user_by_email(email.canonical());
         Ok(Response::new(user.ok_or(Error::UserNotFound)?.into()))
     }
 
@@ -199,7 +199,7 @@ fn batch(directory: &Directory, ids: Vec<String>) -> Result<pb::BatchGetUsersRes
     let mut answer = pb::BatchGetUsersResponse::default();
     for id in ids {
         let user = match UserId::parse(&id) {
-            Some(id) => directory.user(id)?,
+            Some(id) => directory.user(id),
             None => None,
         };
         match user {
