@@ -9,20 +9,20 @@ use rosterd::domain::{
 };
 
 /// Small enough that every test of some length meets a change of segments.
-pub const SEGMENT_BYTES: u64 = 64 << 10;
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 10;
 
-pub fn try_open(path: &Path) -> Result<Directory, OpenError> {
+pub(crate) fn try_open(path: &Path) -> Result<Directory, OpenError> {
     let recoverer = PathBuf::from(env!("CARGO_BIN_EXE_rosterd"));
     let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(recoverer, 8 << 20) };
     LockedDir::lock(path)?.open(&options)
 }
 
-pub fn open(path: &Path) -> Directory {
+pub(crate) fn open(path: &Path) -> Directory {
     try_open(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Closes a directory and proves every invariant of it.
-pub fn close(directory: Directory, path: &Path) -> Revision {
+pub(crate) fn close(directory: Directory, path: &Path) -> Revision {
     directory.close().unwrap();
     match check(path) {
         Ok((revision, _)) => revision,
@@ -31,13 +31,13 @@ pub fn close(directory: Directory, path: &Path) -> Revision {
 }
 
 /// What a crash of the process would leave: the files as they are, while the directory is open.
-pub fn crash_copy(path: &Path) -> tempfile::TempDir {
+pub(crate) fn crash_copy(path: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     copy_folder(path, copy.path());
     copy
 }
 
-pub fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -50,7 +50,7 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-pub fn new_user(email: &str) -> NewUser {
+pub(crate) fn new_user(email: &str) -> NewUser {
     NewUser {
         email: Email::parse(email).unwrap(),
         name: Name::parse("Ada").unwrap(),
@@ -60,37 +60,37 @@ pub fn new_user(email: &str) -> NewUser {
     }
 }
 
-pub fn request(id: u128, mac: u8) -> Option<RequestId> {
+pub(crate) fn request(id: u128, mac: u8) -> Option<RequestId> {
     Some(RequestId { id: uuid::Uuid::from_u128(id), mac: [mac; 32] })
 }
 
-pub fn write(request: Option<RequestId>, op: WriteOp) -> Write {
+pub(crate) fn write(request: Option<RequestId>, op: WriteOp) -> Write {
     Write { actor: Actor::anonymous(), request, op }
 }
 
 /// Makes one write, from a thread without a runtime of its own.
-pub fn make(directory: &Directory, write: Write) -> Result<Option<User>, Error> {
+pub(crate) fn make(directory: &Directory, write: Write) -> Result<Option<User>, Error> {
     runtime().block_on(directory.write(write))
 }
 
-pub fn create(directory: &Directory, email: &str) -> Result<User, Error> {
+pub(crate) fn create(directory: &Directory, email: &str) -> Result<User, Error> {
     make(directory, write(None, WriteOp::Create(new_user(email)))).map(Option::unwrap)
 }
 
-pub fn update(directory: &Directory, id: UserId, patch: Patch) -> Result<User, Error> {
+pub(crate) fn update(directory: &Directory, id: UserId, patch: Patch) -> Result<User, Error> {
     make(directory, write(None, WriteOp::Update { id, expected: None, patch })).map(Option::unwrap)
 }
 
-pub fn delete(directory: &Directory, id: UserId) -> Result<(), Error> {
+pub(crate) fn delete(directory: &Directory, id: UserId) -> Result<(), Error> {
     make(directory, write(None, WriteOp::Delete { id, expected: None })).map(|_| ())
 }
 
-pub fn canonical(email: &str) -> CanonicalEmail {
+pub(crate) fn canonical(email: &str) -> CanonicalEmail {
     Email::parse(email).unwrap().canonical().clone()
 }
 
 /// Everybody, read in small pages.
-pub fn everybody(directory: &Directory) -> Vec<User> {
+pub(crate) fn everybody(directory: &Directory) -> Vec<User> {
     let mut users = Vec::new();
     let mut after = None;
     loop {
@@ -103,6 +103,6 @@ pub fn everybody(directory: &Directory) -> Vec<User> {
     }
 }
 
-pub fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
