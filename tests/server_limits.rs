@@ -38,10 +38,7 @@ impl Daemon {
         let dir = tempfile::tempdir().unwrap();
         let mut running = server::start(Settings {
             data_dir: dir.path().join("data"),
-            directory: Options {
-                recoverer: env!("CARGO_BIN_EXE_rosterd").into(),
-                cache_bytes: 8 << 20,
-            },
+            directory: Options::new(env!("CARGO_BIN_EXE_rosterd").into(), 8 << 20),
             endpoints: vec![Endpoint::required("127.0.0.1:0".parse().unwrap())],
             log_calls: LogCalls::All,
             limits,
@@ -134,7 +131,6 @@ async fn what_is_no_call_of_ours_is_told_so() {
         (GET, "\0\0\0\0\u{1}\u{7}", "1S", Code::InvalidArgument, "MESSAGE_MALFORMED"),
         (GET, "", "1S", Code::InvalidArgument, "MESSAGE_MALFORMED"),
         (GET, &large, "1S", Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
-        (BULK, &large, "1S", Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
     ];
     for (path, body, timeout, code, expected) in cases {
         let mut request = request(path, Body::new(body.to_owned()));

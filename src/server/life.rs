@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::drain::drain;
 use super::runtime::Threads;
-use super::{Address, Shared, StartError};
+use super::{Address, Error, Shared};
 use crate::directory::{self, Directory, LockedDir, OpenError};
 
 /// A server that listens, with all that its life needs.
@@ -32,7 +32,7 @@ pub(super) struct Life {
 
 impl Life {
     /// Lives on a thread of its own. What is received is how it ended, once all is closed.
-    pub(super) fn begin(self) -> io::Result<oneshot::Receiver<Result<(), StartError>>> {
+    pub(super) fn begin(self) -> io::Result<oneshot::Receiver<Result<(), Error>>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let (tell, ended) = oneshot::channel();
         std::thread::Builder::new().name("rosterd-life".into()).spawn(move || {
@@ -42,7 +42,7 @@ impl Life {
         Ok(ended)
     }
 
-    fn live(self, runtime: &tokio::runtime::Runtime) -> Result<(), StartError> {
+    fn live(self, runtime: &tokio::runtime::Runtime) -> Result<(), Error> {
         let Self { shared, threads, locked, options, data_dir, addresses, stop, hurried } = self;
         let mut opening = open(locked, options);
         let opened = runtime.block_on(async {
@@ -60,6 +60,8 @@ impl Life {
             opened
         });
         threads.join();
+        // The last handle but one: a directory that nobody else holds is closed whole.
+        drop(shared);
         // Without a stop before it, this is the one that was asked for while opening.
         let opened = match opened {
             Some(opened) => opened,
@@ -68,8 +70,8 @@ impl Life {
                 Err(_) => return Ok(()),
             },
         };
-        let directory = opened.map_err(|_| panicked())?.map_err(StartError::Directory)?;
-        directory.close();
+        let directory = opened.map_err(|_| panicked())?.map_err(Error::Directory)?;
+        directory.close().map_err(Error::Close)?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -84,8 +86,10 @@ fn open(
     // If there is no thread, `tell` is dropped and the receiver hears of it.
     let spawned = std::thread::Builder::new().name("rosterd-open".into()).spawn(move || {
         if let Err(Ok(directory)) = tell.send(locked.open(&options)) {
-            // The server has stopped meanwhile.
-            directory.close();
+            // The server has stopped meanwhile, and nobody waits for this.
+            if let Err(error) = directory.close() {
+                tracing::error!(%error, "the directory could not be closed");
+            }
         }
     });
     if let Err(error) = spawned {
@@ -94,8 +98,8 @@ fn open(
     opened
 }
 
-fn panicked() -> StartError {
-    StartError::System(io::Error::other("opening the directory panicked; the log says where"))
+fn panicked() -> Error {
+    Error::System(io::Error::other("opening the directory panicked; the log says where"))
 }
 
 fn log_ready(addresses: &[Address], data_dir: &std::path::Path) {

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::PasswordPool;
 use crate::directory::{self, Directory, LockedDir, OpenError};
-use crate::service::users::Users;
+use crate::service::Users;
 pub use address::{Address, AddressError, Endpoint};
 use admission::Admission;
 use health::{Health, Phase};
@@ -60,9 +60,9 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-/// Why a server does not start.
+/// Why a server did not start, or did not stop well.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum Error {
     /// The directory is locked, damaged, or not to be read.
     #[error(transparent)]
     Directory(#[from] OpenError),
@@ -72,6 +72,12 @@ pub enum StartError {
     /// The system gives no threads or descriptors.
     #[error("the system refuses what the server needs: {0}")]
     System(#[source] io::Error),
+    /// The disk refuses to have the directory closed.
+    #[error(
+        "the directory could not be closed: {0}. Nothing that was acknowledged is lost, and the \
+         next start recovers it; look at the disk before that"
+    )]
+    Close(#[source] io::Error),
 }
 
 /// Locks the directory, binds every address and serves; the directory is opened meanwhile, and until
@@ -81,7 +87,7 @@ pub enum StartError {
 ///
 /// If the directory is locked, an address cannot be bound, or the system lacks threads. What comes
 /// to light while the directory is opened, [`Running::ready`] and [`Running::ended`] tell.
-pub fn start(settings: Settings) -> Result<Running, StartError> {
+pub fn start(settings: Settings) -> Result<Running, Error> {
     let Settings { data_dir, directory: options, endpoints, log_calls, limits } = settings;
     listen::verify_local(&endpoints)?;
     let mut locked = LockedDir::lock(&data_dir)?;
@@ -92,7 +98,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
 
     let shared = Arc::new(Shared::new(limits, log_calls)?);
     let (phase, addresses_bound) = (shared.phase.subscribe(), addresses.clone());
-    let threads = Threads::start(listeners, &shared).map_err(StartError::System)?;
+    let threads = Threads::start(listeners, &shared).map_err(Error::System)?;
     let (stop, hurried) = (CancellationToken::new(), CancellationToken::new());
     let life = Life {
         shared,
@@ -104,7 +110,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         stop: stop.clone(),
         hurried: hurried.clone(),
     };
-    let ended = life.begin().map_err(StartError::System)?;
+    let ended = life.begin().map_err(Error::System)?;
     Ok(Running { addresses: addresses_bound, phase, stop, hurried, ended })
 }
 
@@ -115,7 +121,7 @@ pub struct Running {
     phase: watch::Receiver<Phase>,
     stop: CancellationToken,
     hurried: CancellationToken,
-    ended: oneshot::Receiver<Result<(), StartError>>,
+    ended: oneshot::Receiver<Result<(), Error>>,
 }
 
 impl Running {
@@ -129,7 +135,7 @@ impl Running {
     /// # Errors
     ///
     /// If it cannot be opened; the server has stopped then.
-    pub async fn ready(&mut self) -> Result<(), StartError> {
+    pub async fn ready(&mut self) -> Result<(), Error> {
         let started = self.phase.wait_for(|phase| *phase != Phase::Starting).await;
         let serving = started.is_ok_and(|phase| *phase == Phase::Serving);
         if serving { Ok(()) } else { self.ended().await }
@@ -150,10 +156,10 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// If it ended because the directory could not be opened.
-    pub async fn ended(&mut self) -> Result<(), StartError> {
+    /// If it ended because the directory could not be opened, or could not be closed.
+    pub async fn ended(&mut self) -> Result<(), Error> {
         (&mut self.ended).await.unwrap_or_else(|_| {
-            Err(StartError::System(io::Error::other("the server panicked; the log says where")))
+            Err(Error::System(io::Error::other("the server panicked; the log says where")))
         })
     }
 }
@@ -181,10 +187,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(limits: Limits, log_calls: LogCalls) -> Result<Self, StartError> {
+    fn new(limits: Limits, log_calls: LogCalls) -> Result<Self, Error> {
         let draining = CancellationToken::new();
         let reflection = Reflection::new(limits.request_bytes_max, draining.clone())
-            .map_err(|error| StartError::System(io::Error::other(error)))?;
+            .map_err(|error| Error::System(io::Error::other(error)))?;
         Ok(Self {
             admission: Admission::new(&limits),
             in_flight: InFlight::new(limits.calls_max),
@@ -192,7 +198,7 @@ impl Shared {
             log_calls,
             phase: watch::Sender::new(Phase::Starting),
             directory: Arc::default(),
-            passwords: PasswordPool::start().map_err(StartError::System)?,
+            passwords: PasswordPool::per_core(),
             reflection,
             draining,
             ended: CancellationToken::new(),

@@ -21,8 +21,8 @@ use super::layer::Refusal;
 use super::methods;
 use super::reflection::{self, Reflection};
 use crate::pb::user::v1::user_service_server::{self, UserServiceServer};
+use crate::service::Users;
 use crate::service::status;
-use crate::service::users::Users;
 
 /// The services of one runtime; clones share them.
 #[derive(Clone)]

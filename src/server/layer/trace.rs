@@ -186,7 +186,8 @@ impl Drop for Line {
             return;
         }
         let method = if flow.is_some() { path } else { shortened(path) };
-        let (code, duration_ms) = (self.code, duration.as_secs_f64() * 1e3);
+        // To the microsecond; a call does not last long enough to lose precision.
+        let (code, duration_ms) = (self.code, duration.as_micros() as f64 / 1e3);
         if ours(code) {
             tracing::error!(method, ?code, duration_ms, peer = %self.peer, caller = "anonymous", "call");
         } else {
