@@ -15,6 +15,9 @@ pub mod auth;
 pub mod directory;
 pub mod service;
 
+pub mod cli;
+pub mod server;
+
 mod fatal;
 
 /// The messages and services of `proto/`, generated.
