@@ -95,7 +95,11 @@ async fn everybody(client: &mut UserServiceClient<Channel>) -> HashMap<String, U
 }
 
 /// Compares what is there with what was told; takes over what turns out about writes in doubt.
-fn compare(found: &HashMap<String, User>, told: &mut HashMap<String, Option<User>>, doubts: &[String]) {
+fn compare(
+    found: &HashMap<String, User>,
+    told: &mut HashMap<String, Option<User>>,
+    doubts: &[String],
+) {
     for email in doubts {
         told.insert(email.clone(), found.get(email).cloned());
     }
@@ -110,7 +114,7 @@ fn compare(found: &HashMap<String, User>, told: &mut HashMap<String, Option<User
 fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let cycles = std::env::var("ROSTERD_CRASH_CYCLES").map_or(10, |n| n.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut told = HashMap::new();
     let mut writes = 0;
     for cycle in 0..cycles {

@@ -22,7 +22,10 @@ const WALLS: &[(&str, &str)] = &[
         "tonic:: crate::pb crate::journal crate::directory crate::auth crate::service \
          crate::server crate::cli",
     ),
-    ("src/directory", "sled:: tonic:: crate::pb crate::auth crate::service crate::server crate::cli"),
+    (
+        "src/directory",
+        "sled:: tonic:: crate::pb crate::auth crate::service crate::server crate::cli",
+    ),
     (
         "src/auth",
         "sled:: tonic:: crate::pb crate::journal crate::keyspace crate::directory crate::service \

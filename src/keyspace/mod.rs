@@ -34,6 +34,7 @@ use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use self::keys::{age_key, request_key};
 pub use self::record::{
@@ -51,6 +52,9 @@ const APPLIED: &str = "applied";
 
 /// The part of our cache setting that sled gets: its own use is about 1.5 times what it is told.
 const SLED_SHARE: (u64, u64) = (6, 10);
+
+/// How long to wait for the lock of the store's file.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A value as the store holds it.
 pub type Value = sled::IVec;
@@ -102,6 +106,20 @@ impl Keyspace {
     /// [`KeyspaceError`]; after any of them this process should open no other keyspace.
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, KeyspaceError> {
         fs::create_dir_all(path)?;
+        let began = Instant::now();
+        loop {
+            match Self::try_open(path, cache_bytes) {
+                // Threads of a store that this process has just closed may hold its lock a little
+                // longer.
+                Err(KeyspaceError::Locked) if began.elapsed() < LOCK_PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_open(path: &Path, cache_bytes: u64) -> Result<Self, KeyspaceError> {
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes / SLED_SHARE.1 * SLED_SHARE.0)

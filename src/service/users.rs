@@ -91,8 +91,10 @@ impl UserService for Users {
         &self,
         request: Request<pb::GetUserRequest>,
     ) -> Result<Response<pb::User>, Status> {
+        // First, so that an opening directory never answers that somebody does not exist.
+        let directory = self.directory()?;
         let id = parse::user_id(&request.get_ref().user_id)?;
-        let user = self.directory()?.user(id).ok_or(Error::UserNotFound)?;
+        let user = directory.user(id).ok_or(Error::UserNotFound)?;
         Ok(Response::new(user.into()))
     }
 
@@ -164,6 +166,7 @@ impl UserService for Users {
         &self,
         request: Request<pb::UpdateUserRequest>,
     ) -> Result<Response<pb::User>, Status> {
+        self.directory()?;
         let actor = caller();
         let update = Update::parse(request.into_inner())?;
         let user = self.update(actor, update).await?;
@@ -174,6 +177,7 @@ impl UserService for Users {
         &self,
         request: Request<pb::DeleteUserRequest>,
     ) -> Result<Response<()>, Status> {
+        self.directory()?;
         let actor = caller();
         let Delete { id, expected, repeat } = Delete::parse(request.into_inner())?;
         self.write(actor, repeat, WriteOp::Delete { id, expected }).await?;

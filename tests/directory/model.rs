@@ -147,7 +147,11 @@ fn patch(step: &Step) -> Patch {
         Step::Move { email, spelling, .. } => {
             Patch { email: Some(new_user(&address(email, spelling)).email), ..Patch::default() }
         }
-        _ => Patch { status: Some(UserStatus::Inactive), ..Patch::default() },
+        Step::Deactivate { .. }
+        | Step::Create { .. }
+        | Step::Delete { .. }
+        | Step::Reopen
+        | Step::Crash => Patch { status: Some(UserStatus::Inactive), ..Patch::default() },
     }
 }
 
