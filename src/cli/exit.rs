@@ -5,9 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::directory::OpenError;
-use crate::journal::JournalError;
-use crate::keyspace::KeyspaceError;
+use crate::directory::{Obstacle, OpenError};
 use crate::server::{self, ListenError};
 
 /// A failure of the program.
@@ -53,31 +51,10 @@ impl From<server::Error> for Exit {
 }
 
 fn open_code(error: &OpenError) -> u8 {
-    match error {
-        OpenError::Locked { .. } => Exit::LOCKED,
-        OpenError::Format { .. }
-        | OpenError::CanonicalForm { .. }
-        | OpenError::Key { .. }
-        | OpenError::Damaged { .. }
-        | OpenError::JournalBehind { .. } => Exit::CONFIG,
-        OpenError::Journal(error) => journal_code(error),
-        OpenError::Keyspace(error) => keyspace_code(error),
-        OpenError::Recovery(_) | OpenError::Io { .. } => Exit::IO,
-    }
-}
-
-fn journal_code(error: &JournalError) -> u8 {
-    match error {
-        JournalError::Damaged(_) => Exit::CONFIG,
-        JournalError::Io(_) => Exit::IO,
-    }
-}
-
-fn keyspace_code(error: &KeyspaceError) -> u8 {
-    match error {
-        KeyspaceError::Locked => Exit::LOCKED,
-        KeyspaceError::Damaged(_) => Exit::CONFIG,
-        KeyspaceError::Io(_) | KeyspaceError::NoSyncHook => Exit::IO,
+    match error.obstacle() {
+        Obstacle::Lock => Exit::LOCKED,
+        Obstacle::Format => Exit::CONFIG,
+        Obstacle::Disk => Exit::IO,
     }
 }
 

@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::check::{CheckError, check};
 pub use self::lock::LockedDir;
-pub use self::open::{OpenError, Options};
+pub use self::open::{Obstacle, OpenError, Options};
 pub use self::recovery::{RECOVER_COMMAND, recover_keyspace};
 pub use crate::keyspace::Page;
 

@@ -134,6 +134,33 @@ pub enum OpenError {
     },
 }
 
+/// What kind of thing stands in the way of opening a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Another process has it.
+    Lock,
+    /// It is for another version of rosterd, or misses what an operator has to provide.
+    Format,
+    /// The disk refused, or what is on it is damaged.
+    Disk,
+}
+
+impl OpenError {
+    /// What kind of thing stands in the way.
+    pub fn obstacle(&self) -> Obstacle {
+        match self {
+            Self::Locked { .. } | Self::Keyspace(KeyspaceError::Locked) => Obstacle::Lock,
+            Self::Format { .. } | Self::CanonicalForm { .. } | Self::Key { .. } => Obstacle::Format,
+            Self::Damaged { .. }
+            | Self::Journal(_)
+            | Self::Keyspace(_)
+            | Self::JournalBehind { .. }
+            | Self::Recovery(_)
+            | Self::Io { .. } => Obstacle::Disk,
+        }
+    }
+}
+
 /// Says what was tried with which file when an error came back.
 pub(super) fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError {
     move |source| OpenError::Io { what, path: path.to_owned(), source }
@@ -153,7 +180,7 @@ impl LockedDir {
             None => self.create(options)?,
         };
         recovery::recover(&self, &journal, stop, options)?;
-        let keyspace = Keyspace::open(&self.keyspace(), options.cache_bytes)?;
+        let keyspace = self.open_keyspace(options)?;
         recovery::replay(&keyspace, &self.journal(), journal.position().revision)?;
         let checkpoint = keyspace.checkpoint().unwrap_or(Revision::ZERO);
         fatal::mark_on_stop(self.suspect());
@@ -174,6 +201,19 @@ impl LockedDir {
             closing: Mutex::new(Some(closing)),
         };
         Ok(Directory { shared: Arc::new(shared) })
+    }
+
+    /// Opens a keyspace that was closed or recovered. If it is damaged all the same, this process
+    /// can trust no store any more, and the next one has to rebuild it.
+    fn open_keyspace(&self, options: &Options) -> Result<Keyspace, OpenError> {
+        Keyspace::open(&self.keyspace(), options.cache_bytes)
+            .inspect_err(|error| {
+                if matches!(error, KeyspaceError::Damaged(_)) {
+                    // If this cannot be written, the next start finds the damage again.
+                    let _ = std::fs::write(self.suspect(), error.to_string());
+                }
+            })
+            .map_err(OpenError::from)
     }
 
     fn existing(

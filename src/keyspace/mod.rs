@@ -69,7 +69,7 @@ pub enum KeyspaceError {
     #[error("the keyspace cannot be read or written: {0}")]
     Io(#[from] io::Error),
     /// The store failed or its content is damaged: it must be rebuilt.
-    #[error("the keyspace is damaged: {0}")]
+    #[error("the keyspace is damaged: {0}; start again, and it is rebuilt from the journal")]
     Damaged(String),
     /// The program was linked so that the store's syncs are not ours.
     #[error("the sync hook is not in effect in this build, so the store cannot be made durable")]

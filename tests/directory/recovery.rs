@@ -173,13 +173,29 @@ fn a_keyspace_that_is_gone_damaged_or_suspect_is_rebuilt() {
     assert!(!suspect.dir.path().join("suspect").exists());
 
     for damage in [0x55, 0] {
-        let damaged = crashed();
-        alter(&damaged.dir.path().join("keyspace/db"), |bytes| {
-            let middle = bytes.len() / 4;
-            bytes[64..middle].fill(damage);
-        });
+        let damaged = closed();
+        // Without its mark, the stop passes for an unclean one.
+        fs::remove_file(damaged.dir.path().join("journal/acked")).unwrap();
+        damage_keyspace(&damaged, damage);
         all_are_there(&damaged);
     }
+}
+
+#[test]
+fn a_keyspace_damaged_after_a_clean_stop_is_rebuilt_by_the_next_start_but_one() {
+    let damaged = closed();
+    damage_keyspace(&damaged, 0x55);
+    // The serving process met the damage itself, and must not go on.
+    let error = try_open(damaged.dir.path()).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("start again"), "{error}");
+    all_are_there(&damaged);
+}
+
+fn damage_keyspace(crashed: &Crashed, damage: u8) {
+    alter(&crashed.dir.path().join("keyspace/db"), |bytes| {
+        let middle = bytes.len() / 4;
+        bytes[64..middle].fill(damage);
+    });
 }
 
 #[test]
