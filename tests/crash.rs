@@ -27,16 +27,35 @@ struct Told {
     in_doubt: Option<String>,
 }
 
-fn start(dir: &Path) -> Child {
+/// A running daemon; it does not outlive a test that fails.
+struct Daemon(Child);
+
+impl Daemon {
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It is gone already where the test went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(dir: &Path) -> Daemon {
     // The addresses of an earlier run must not be taken for this one's.
     let _ = std::fs::remove_file(dir.join("LOCK"));
-    Command::new(env!("CARGO_BIN_EXE_rosterd"))
+    let child = Command::new(env!("CARGO_BIN_EXE_rosterd"))
         .args(["--data-dir", dir.to_str().unwrap(), "serve", "--listen", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap()
+        .unwrap();
+    Daemon(child)
 }
 
 /// Connects to the daemon on a directory, once it serves.
@@ -118,7 +137,7 @@ fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let mut told = HashMap::new();
     let mut writes = 0;
     for cycle in 0..cycles {
-        let mut daemon = start(dir.path());
+        let daemon = start(dir.path());
         let (round, found) = runtime.block_on(async {
             let mut client = connect(dir.path()).await;
             let found = everybody(&mut client).await;
@@ -127,14 +146,13 @@ fn what_was_acknowledged_survives_kill_9_at_any_moment() {
                 .collect();
             // Moments from the first write on to well after the first checkpoint.
             tokio::time::sleep(Duration::from_millis(13 * (cycle as u64 * 37 % 50))).await;
-            daemon.kill().unwrap();
+            daemon.kill();
             let mut round = Vec::new();
             for writer in writers {
                 round.push(writer.await.unwrap());
             }
             (round, found)
         });
-        daemon.wait().unwrap();
         if cycle > 0 {
             compare(&found, &mut told, &[]);
         }
@@ -144,14 +162,13 @@ fn what_was_acknowledged_survives_kill_9_at_any_moment() {
             told.extend(creator.users);
             doubts.extend(creator.in_doubt);
         }
-        let mut daemon = start(dir.path());
+        let daemon = start(dir.path());
         runtime.block_on(async {
             let mut client = connect(dir.path()).await;
             compare(&everybody(&mut client).await, &mut told, &doubts);
         });
         // Also without load, and a second time over what recovery wrote.
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
+        daemon.kill();
     }
     assert!(writes > cycles * 10, "there was hardly any load: {writes} users in {cycles} cycles");
     println!("{cycles} cycles, {writes} users acknowledged, none lost");

@@ -11,9 +11,11 @@ use prost_types::FileDescriptorSet;
 
 use crate::pb;
 
-/// The descriptors of every service, for reflection and for this table.
-pub(super) const DESCRIPTORS: [&[u8]; 4] = [
+/// The descriptors of every service, for reflection and for this table, and of the error details,
+/// so that a client that asks for them by reflection can show them.
+pub(super) const DESCRIPTORS: [&[u8]; 5] = [
     pb::DESCRIPTORS,
+    tonic_types::pb::FILE_DESCRIPTOR_SET,
     tonic_health::pb::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
