@@ -74,6 +74,7 @@ impl Listing {
             (Some(_), Some(_)) | (None, _) => self.page,
         };
         let (mut users, next) = self.position.read(directory, max);
+        tracing::trace!(users = users.len(), "a page was read");
         if let Some(status) = self.status {
             users.retain(|user| user.status == status);
         }

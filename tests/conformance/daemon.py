@@ -32,10 +32,11 @@ def command(data_dir, *arguments):
 class Daemon:
     """One daemon process after another on one data directory."""
 
-    def __init__(self, data_dir, listen=("127.0.0.1:0",)):
+    def __init__(self, data_dir, listen=("127.0.0.1:0",), flags=()):
         self.data_dir = Path(data_dir)
         self.log = self.data_dir.with_name(self.data_dir.name + ".log")
         self.listen = listen
+        self.flags = flags
         self.process = None
         self.addresses = []
 
@@ -58,7 +59,7 @@ class Daemon:
         flags = [argument for address in self.listen for argument in ("--listen", address)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command(self.data_dir, *flags),
+                command(self.data_dir, *flags, *self.flags),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=ENVIRONMENT, cwd=self.data_dir.parent,
             )

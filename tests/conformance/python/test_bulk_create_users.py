@@ -1,6 +1,7 @@
 """BulkCreateUsers: good items are created, bad ones are counted and listed, and size is bounded."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import user_service_pb2 as pb
 
@@ -59,6 +60,17 @@ def test_only_the_first_hundred_failures_are_listed(users):
 def test_the_email_of_a_failure_is_cut_to_254_octets(users):
     [bad] = bulk(users, ["é" * 500]).failures
     assert bad.email == "é" * 127
+
+
+def test_small_items_in_many_frames_do_not_cost_the_connection(users):
+    """Four uploads wait for the disk at once, each with a window full of the smallest items."""
+
+    def upload(stream):
+        items = (pb.CreateUserRequest(email=f"{stream}{n}@a") for n in range(20_000))
+        return users.BulkCreateUsers(items).created_count
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(upload, "abcd")) == [20_000] * 4
 
 
 def test_a_stream_beyond_the_limit_says_how_many_were_kept(users):

@@ -8,6 +8,7 @@ import pytest
 
 import paths
 import stubs
+from daemon import Daemon
 from generate import CREATED, write
 
 stubs.generate(paths.CONTRACT, "ours")
@@ -56,6 +57,14 @@ def lines(data_set):
 def created(lines):
     """The lines that must become users."""
     return [line for line in lines if line.expect == CREATED]
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory):
+    """A daemon that logs each page it reads."""
+    flags = ("--log-level", "info,rosterd::service::list=trace")
+    with Daemon(tmp_path_factory.mktemp("daemon") / "data", flags=flags) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

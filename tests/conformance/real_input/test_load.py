@@ -5,6 +5,7 @@ hold is known from the data set alone.
 """
 
 import hashlib
+import time
 from random import Random
 
 import pytest
@@ -73,6 +74,22 @@ def test_a_list_in_parts_yields_the_same(users, directory):
         walked += part
         token = part[-1].id
     assert walked == list(directory.values())
+
+
+def test_a_list_that_is_cancelled_stops_reading_within_a_page(daemon, users):
+    def pages_read():
+        time.sleep(1)
+        return daemon.log.read_text().count("a page was read")
+
+    before = pages_read()
+    stream = users.ListUsers(pb.ListUsersRequest(page_size=100))
+    for _ in range(10):
+        next(stream)
+    # What fits between the two is read ahead; then it waits for the client.
+    waiting = pages_read()
+    stream.cancel()
+    assert waiting - before < 100, "of the thousand pages that there are"
+    assert pages_read() - waiting <= 1
 
 
 def test_a_status_filter_and_an_email_prefix_find_all_of_theirs(users, created, directory):
