@@ -1,7 +1,7 @@
 //! The real program under load from real connections: calls a second, processor time of the daemon a
 //! call, and its memory, in one run.
 //!
-//! `cargo bench --bench rpc [-- SECONDS]`; a call that does no work (health) stands beside the
+//! `cargo bench --bench rpc [-- SECONDS [NAME/WIDTH]]`; a call that does no work (health) stands beside the
 //! others as the limit. `ROSTERD_BENCH_ADDR` and `ROSTERD_BENCH_PID` name a daemon that runs already,
 //! for instance under strace. Figures of one machine and run compare only with each other.
 
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use rosterd::pb::user::v1::user_service_client::UserServiceClient;
 use rosterd::pb::user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest};
+use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -98,6 +99,9 @@ where
     C: Fn(usize) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = u64> + Send,
 {
+    if arguments().nth(1).is_some_and(|only| only != format!("{name}/{width}")) {
+        return;
+    }
     let done = Arc::new(AtomicU64::new(0));
     let (cpu, began) = (daemon.cpu_micros(), Instant::now());
     let callers = (0..width).map(|caller| {
@@ -132,13 +136,14 @@ async fn run(daemon: &Daemon, span: Duration) {
     let channels = daemon.connect().await;
     let users: Vec<_> = channels.iter().cloned().map(UserServiceClient::new).collect();
     // Until the directory is open, calls answer UNAVAILABLE.
-    while users[0].clone().create_user(new_user(u64::MAX / 3)).await.is_err() {
+    let nobody = || GetUserRequest::default();
+    while users[0].clone().get_user(nobody()).await.is_err_and(|s| s.code() != Code::NotFound) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     println!("{:24} {:>14} {:>12} {:>11} {:>10}", "", "", "calls", "daemon cpu", "memory");
 
     let health: Vec<_> = channels.iter().cloned().map(HealthClient::new).collect();
-    measure(daemon, "no work (health)", 64, span, move |caller| {
+    measure(daemon, "Check (no work)", 64, span, move |caller| {
         let mut client = health[caller % CONNECTIONS].clone();
         async move {
             client.check(HealthCheckRequest::default()).await.unwrap();
@@ -147,7 +152,9 @@ async fn run(daemon: &Daemon, span: Duration) {
     })
     .await;
 
-    let number = Arc::new(AtomicU64::new(1));
+    // Other users than an earlier run against the same daemon.
+    let first = uuid::Uuid::new_v4().as_u64_pair().0 >> 16;
+    let number = Arc::new(AtomicU64::new(first));
     for width in [1, 64] {
         let (clients, number) = (users.clone(), Arc::clone(&number));
         measure(daemon, "CreateUser", width, span, move |caller| {
@@ -162,7 +169,7 @@ async fn run(daemon: &Daemon, span: Duration) {
     }
 
     let bulk = users.clone();
-    measure(daemon, "BulkCreateUsers (users)", 1, span, move |_| {
+    measure(daemon, "BulkCreateUsers", 1, span, move |_| {
         let mut client = bulk[0].clone();
         let first = number.fetch_add(20_000, Ordering::Relaxed);
         async move {
@@ -193,7 +200,7 @@ async fn run(daemon: &Daemon, span: Duration) {
 
     for (width, page_size) in [(1, 100), (10, 1000)] {
         let lists = users.clone();
-        measure(daemon, "ListUsers (users)", width, span, move |caller| {
+        measure(daemon, "ListUsers", width, span, move |caller| {
             let mut client = lists[caller % CONNECTIONS].clone();
             async move {
                 let request = ListUsersRequest { page_size, ..Default::default() };
@@ -205,9 +212,13 @@ async fn run(daemon: &Daemon, span: Duration) {
     }
 }
 
+/// Our arguments; Cargo adds flags of its own.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().skip(1).filter(|argument| !argument.starts_with("--"))
+}
+
 fn main() {
-    // Cargo passes `--bench`.
-    let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(4);
+    let seconds = arguments().next().map_or(4, |seconds| seconds.parse().unwrap());
     let daemon = Daemon::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(run(&daemon, Duration::from_secs(seconds)));
