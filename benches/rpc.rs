@@ -180,7 +180,10 @@ async fn run(daemon: &Daemon, span: Duration) {
         }
     })
     .await;
+    reads(daemon, users, span).await;
+}
 
+async fn reads(daemon: &Daemon, users: Vec<UserServiceClient<Channel>>, span: Duration) {
     let listed = users[0].clone().list_users(ListUsersRequest::default()).await.unwrap();
     let ids: Vec<String> =
         listed.into_inner().take(10_000).map(|user| user.unwrap().id).collect().await;

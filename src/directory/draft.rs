@@ -1,8 +1,8 @@
 //! The group under construction: decides each write against the keyspace and the group so far.
 //!
 //! A write that is refused leaves no trace in the group. The edits of a change stand in an order in
-//! which no reader sees half of it: a user is put before its index entry, and an index entry is
-//! removed before its user.
+//! which no reader sees half of it: a new user is put before its index entry, an index entry is removed
+//! before its user, and a changed email is indexed under both until the user says which is its.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,9 @@ use crate::domain::{
 };
 use crate::journal::{Group, Position};
 use crate::keyspace::{
-    Answer, Keyspace, RecordError, Value, age_key, decode_answer, decode_id, decode_user,
-    encode_age, encode_answer, encode_credential, encode_id, encode_user, entry_hash, request_key,
+    Answer, Keyspace, RecordError, Value, age_key, check_value, decode_answer, decode_id,
+    decode_user, encode_age, encode_answer, encode_credential, encode_id, encode_user, entry_hash,
+    request_key, sound,
 };
 
 /// For how long a request is remembered, in directory time.
@@ -24,8 +25,15 @@ const REQUEST_SECONDS: i64 = 24 * 60 * 60;
 /// How many requests are remembered.
 const REQUESTS_MAX: u64 = 1_000_000;
 
-/// The most requests that are forgotten with one group; more than one group can add is enough.
-const EXPIRED_MAX: usize = 512;
+/// The most requests that are forgotten with one group: twice what one group can add.
+const EXPIRED_MAX: usize = 2 * GROUP_WRITES_MAX;
+
+/// The most writes that are decided for one group. It bounds how long the first of them waits for
+/// the last, refusals included.
+pub(super) const GROUP_WRITES_MAX: usize = 1024;
+
+/// What a change takes in a frame beside its keys, values, names and texts.
+const CHANGE_BYTES: usize = 64;
 
 /// Makes ids that rise, also within a millisecond.
 pub(super) type Ids = ContextV7;
@@ -85,7 +93,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// How many bytes the edits take so far.
+    /// How many bytes the group takes in a frame so far, roughly.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -127,7 +135,7 @@ impl<'a> Draft<'a> {
 
     fn first_answer(&self, key: &[u8], request: &RequestId) -> Result<Option<Outcome>, Error> {
         let Some(bytes) = self.get(Tree::Requests, key) else { return Ok(None) };
-        let answer = decode_answer(key, &bytes).map_err(fault)?;
+        let answer = sound(decode_answer(key, &bytes));
         if answer.mac == request.mac {
             Ok(Some(answer.outcome))
         } else {
@@ -203,7 +211,8 @@ impl<'a> Draft<'a> {
         after.revision = revision;
         let mut edits = vec![put_user(&after)];
         if before.email.canonical() != after.email.canonical() {
-            edits.push(put_email(&after.email, id));
+            // A lookup compares the record's email, so the user's edit is the moment of change.
+            edits.insert(0, put_email(&after.email, id));
             edits.push(remove(Tree::Emails, before.email.canonical().as_str().into()));
         }
         Ok(Decision { kind: ChangeKind::Updated { id, fields }, edits, outcome: Some(after) })
@@ -223,7 +232,7 @@ impl<'a> Draft<'a> {
     /// A user that a write is about, with its record, if it has the revision the caller expects.
     fn user(&self, id: UserId, expected: Option<Revision>) -> Result<(User, Vec<u8>), Error> {
         let record = self.get(Tree::Users, id.as_bytes()).ok_or(Error::UserNotFound)?;
-        let user = decode_user(id, &record).map_err(fault)?;
+        let user = sound(decode_user(id, &record));
         match expected {
             Some(expected) if expected != user.revision => {
                 Err(Error::RevisionMismatch { current: user.revision })
@@ -235,7 +244,7 @@ impl<'a> Draft<'a> {
     fn check_free(&self, email: &Email, unless: Option<UserId>) -> Result<(), Error> {
         let key = email.canonical().as_str().as_bytes();
         let Some(bytes) = self.get(Tree::Emails, key) else { return Ok(()) };
-        let holder = decode_id(key, &bytes).map_err(fault)?;
+        let holder = sound(decode_id(key, &bytes));
         if Some(holder) == unless { Ok(()) } else { Err(Error::EmailTaken) }
     }
 
@@ -254,10 +263,13 @@ impl<'a> Draft<'a> {
         let forgotten_before = self.now.minus_seconds(REQUEST_SECONDS);
         let mut edits = Vec::new();
         if self.totals.requests.count > 0 {
-            let oldest = self.keyspace.oldest_requests(EXPIRED_MAX);
-            for (place, (age, request, at)) in (0..).zip(oldest) {
+            let oldest = (0..).zip(self.keyspace.requests_by_age()).take(EXPIRED_MAX);
+            for (place, (age, request, at)) in oldest {
                 if place >= surplus && at >= forgotten_before {
                     break;
+                }
+                if self.get(Tree::Requests, &request).is_none() {
+                    sound::<()>(Err(RecordError::Missing));
                 }
                 edits.push(remove(Tree::Requests, request));
                 edits.push(remove(Tree::Requests, age));
@@ -269,6 +281,7 @@ impl<'a> Draft<'a> {
     }
 
     fn push(&mut self, actor: Actor, kind: ChangeKind, edits: Vec<Edit>) {
+        self.bytes += CHANGE_BYTES + actor.as_str().len() + kind_bytes(&kind);
         for edit in &edits {
             self.account(edit);
             self.bytes += edit.key.len() + edit.value.as_ref().map_or(0, Vec::len);
@@ -284,7 +297,11 @@ impl<'a> Draft<'a> {
             return;
         }
         let hash = |value: &[u8]| entry_hash(edit.tree, &edit.key, value);
-        let before = self.get(edit.tree, &edit.key).map(|value| hash(&value));
+        let before = self.get(edit.tree, &edit.key).map(|value| {
+            // A damaged value must not find its way into the sums that prove the others.
+            sound(check_value(&edit.key, &value));
+            hash(&value)
+        });
         let after = edit.value.as_deref().map(hash);
         if let Some(tally) = self.totals.tally_mut(edit.tree) {
             before.into_iter().for_each(|hash| tally.remove(hash));
@@ -300,6 +317,15 @@ impl<'a> Draft<'a> {
             return value.as_deref().map(Found::Pending);
         }
         self.keyspace.get(tree, key).map(Found::Stored)
+    }
+}
+
+/// What the meaning of a change takes in a frame.
+fn kind_bytes(kind: &ChangeKind) -> usize {
+    match kind {
+        ChangeKind::Created(_) | ChangeKind::Upkeep => 0,
+        ChangeKind::Updated { fields, .. } => fields.iter().map(String::len).sum(),
+        ChangeKind::Deleted { last, .. } => last.len(),
     }
 }
 
@@ -342,6 +368,60 @@ fn invalid(field: &str, reason: impl Into<Reason>) -> Error {
     Error::Invalid(vec![Violation::new(field, reason)])
 }
 
-fn fault(error: RecordError) -> Error {
-    Error::fault(error)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Attributes, Name, UserStatus};
+
+    fn create(number: u128) -> Write {
+        let user = NewUser {
+            email: Email::parse(&format!("user{number}@example.org")).unwrap(),
+            name: Name::default(),
+            status: UserStatus::Active,
+            attributes: Attributes::default(),
+            credential: None,
+        };
+        let request = Some(RequestId { id: Uuid::from_u128(number), mac: [0; 32] });
+        Write { actor: Actor::anonymous(), request, op: WriteOp::Create(user) }
+    }
+
+    /// Makes one group of creates at a time of day, and applies it.
+    fn group(
+        keyspace: &Keyspace,
+        position: &mut Position,
+        seconds: i64,
+        numbers: &[u128],
+    ) -> Group {
+        let mut ids = Ids::default();
+        let now = Timestamp::from_micros(seconds * 1_000_000);
+        let mut draft = Draft::new(keyspace, position, now, &mut ids);
+        for number in numbers {
+            draft.decide(create(*number)).unwrap();
+        }
+        let group = draft.finish().unwrap();
+        keyspace.apply(&group.changes);
+        position.revision = group.changes.last().unwrap().revision;
+        position.totals = group.totals;
+        group
+    }
+
+    #[test]
+    fn requests_are_forgotten_after_a_day_with_a_change_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let keyspace = Keyspace::open(dir.path(), 8 << 20).unwrap();
+        let mut position = Position::default();
+        let day = REQUEST_SECONDS;
+        group(&keyspace, &mut position, 0, &[1, 2]);
+        group(&keyspace, &mut position, 10, &[3]);
+        let kept = group(&keyspace, &mut position, day, &[4]);
+        assert_eq!((kept.changes.len(), kept.totals.requests.count), (1, 8));
+        let expiring = group(&keyspace, &mut position, day + 5, &[5]);
+        assert_eq!(expiring.changes.last().unwrap().kind, ChangeKind::Upkeep);
+        assert_eq!((expiring.changes.len(), expiring.totals.requests.count), (2, 6));
+        assert_eq!(keyspace.verify(&position.totals), []);
+        // Two and no more: the third is younger than a day.
+        let remembered: Vec<_> = keyspace.requests_by_age().map(|(_, key, _)| key).collect();
+        let expected = [3, 4, 5].map(|id| request_key(&Actor::anonymous(), Uuid::from_u128(id)));
+        assert_eq!(remembered, expected);
+    }
 }

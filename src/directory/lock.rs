@@ -1,7 +1,7 @@
 //! The lock of a data directory: one process at a time.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,9 +10,13 @@ use super::open::io_error;
 
 /// A data directory that this process holds the lock of. The lock goes with the process, however it
 /// ends.
+///
+/// The lock is on the folder itself: a LOCK file that somebody removes does not let a second process
+/// in. The file only says who has it.
 #[derive(Debug)]
 pub struct LockedDir {
     path: PathBuf,
+    _folder: File,
     lock: File,
 }
 
@@ -29,6 +33,12 @@ impl LockedDir {
             .mode(0o700)
             .create(path)
             .map_err(io_error("create", path))?;
+        let folder = File::open(path).map_err(io_error("open", path))?;
+        match folder.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(locked(path)),
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", path)(error)),
+        }
         let file = path.join("LOCK");
         let lock = File::options()
             .read(true)
@@ -38,12 +48,7 @@ impl LockedDir {
             .mode(0o600)
             .open(&file)
             .map_err(io_error("open", &file))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(path, lock)),
-            Err(TryLockError::Error(error)) => return Err(io_error("lock", &file)(error)),
-        }
-        let mut dir = Self { path: path.to_owned(), lock };
+        let mut dir = Self { path: path.to_owned(), _folder: folder, lock };
         dir.announce(&[])?;
         Ok(dir)
     }
@@ -67,8 +72,8 @@ impl LockedDir {
         write().map_err(io_error("write", &self.path.join("LOCK")))
     }
 
-    /// Gives the lock back, leaving an empty file.
-    pub(super) fn release(self) -> std::io::Result<()> {
+    /// Notes that nobody has the directory any more.
+    pub(super) fn forget_holder(&self) -> std::io::Result<()> {
         self.lock.set_len(0)
     }
 
@@ -89,10 +94,9 @@ impl LockedDir {
     }
 }
 
-fn locked(path: &Path, mut lock: File) -> OpenError {
-    let mut text = String::new();
+fn locked(path: &Path) -> OpenError {
     // The message is only poorer without it.
-    let _ = lock.read_to_string(&mut text);
+    let text = fs::read_to_string(path.join("LOCK")).unwrap_or_default();
     let words = |key: &str| {
         let lines = text.lines().filter_map(|line| line.strip_prefix(key));
         lines.collect::<Vec<_>>().join(", ")

@@ -37,12 +37,12 @@ use self::keys::RequestKey;
 use self::upkeep::Upkeep;
 use self::writer::{Command, Submission, Writer};
 use crate::domain::{
-    Actor, CanonicalEmail, DirectoryId, Error, Outcome, RequestId, RequestMac, Tree, User, UserId,
-    Write,
+    Actor, CanonicalEmail, DirectoryId, Error, Outcome, RequestId, RequestMac, Revision, Tree,
+    User, UserId, Write,
 };
 use crate::fatal;
 use crate::journal::Journal;
-use crate::keyspace::{Keyspace, decode_answer, request_key};
+use crate::keyspace::{Keyspace, decode_answer, request_key, sound};
 
 /// The most submissions that may wait for the writer.
 const QUEUE_MAX: usize = 2048;
@@ -65,7 +65,8 @@ struct Shared {
     keyspace: Arc<Keyspace>,
     request_key: RequestKey,
     commands: mpsc::Sender<Command>,
-    bulk: Semaphore,
+    /// One permit for each submission of many writes, given back when it is answered.
+    bulk: Arc<Semaphore>,
     closing: Mutex<Option<Closing>>,
 }
 
@@ -74,7 +75,7 @@ struct Shared {
 struct Closing {
     writer: std::thread::JoinHandle<Journal>,
     upkeep: Upkeep,
-    dir: LockedDir,
+    dir: Arc<LockedDir>,
     cache_bytes: u64,
 }
 
@@ -124,7 +125,7 @@ impl Directory {
     ) -> Result<Option<Outcome>, Error> {
         let key = request_key(actor, request.id);
         let Some(bytes) = self.shared.keyspace.get(Tree::Requests, &key) else { return Ok(None) };
-        let answer = decode_answer(&key, &bytes).map_err(Error::fault)?;
+        let answer = sound(decode_answer(&key, &bytes));
         if answer.mac == request.mac {
             Ok(Some(answer.outcome))
         } else {
@@ -142,7 +143,7 @@ impl Directory {
     /// What the write itself meets; [`Error::Overloaded`] at once when the queue is full;
     /// [`Error::DiskFull`]; [`Error::Unavailable`] while stopping.
     pub async fn write(&self, write: Write) -> Result<Outcome, Error> {
-        let (submission, answer) = Submission::new(vec![write]);
+        let (submission, answer) = Submission::new(vec![write], None);
         self.shared.commands.try_send(Command::Write(submission)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded("the queue of writes"),
             mpsc::error::TrySendError::Closed(_) => stopping(),
@@ -165,7 +166,7 @@ impl Directory {
         }
         for (count, answer) in answers {
             let part = match answer {
-                Some((answer, _permit)) => answer.await.ok(),
+                Some(answer) => answer.await.ok(),
                 None => None,
             };
             results.extend(part.unwrap_or_else(|| (0..count).map(|_| Err(stopping())).collect()));
@@ -177,12 +178,12 @@ impl Directory {
     async fn submit(
         &self,
         writes: Vec<Write>,
-    ) -> Option<(oneshot::Receiver<Vec<Result<Outcome, Error>>>, tokio::sync::SemaphorePermit<'_>)>
-    {
-        let permit = self.shared.bulk.acquire().await.ok()?;
-        let (submission, answer) = Submission::new(writes);
+    ) -> Option<oneshot::Receiver<Vec<Result<Outcome, Error>>>> {
+        // The writer gives it back, so that nobody holds one while waiting for another.
+        let permit = Arc::clone(&self.shared.bulk).acquire_owned().await.ok()?;
+        let (submission, answer) = Submission::new(writes, Some(permit));
         self.shared.commands.send(Command::Write(submission)).await.ok()?;
-        Some((answer, permit))
+        Some(answer)
     }
 
     /// Finishes what is queued, makes everything durable, and closes the directory. Other handles
@@ -202,23 +203,34 @@ impl Directory {
 
 impl Closing {
     fn close(self, shared: Arc<Shared>) -> std::io::Result<()> {
+        let Self { writer, mut upkeep, dir, cache_bytes } = self;
         // A writer that is gone already has nothing left to be told.
         let _ = shared.commands.blocking_send(Command::Stop);
-        let journal = Writer::join(self.writer);
-        self.upkeep.stop();
+        let journal = Writer::join(writer);
+        upkeep.stop_checkpoints();
         let revision = journal.position().revision;
-        shared.keyspace.make_checkpoint(revision)?;
-        // Where this is the last handle the store can be closed whole. Opening it once more then
-        // spares the next start a scan of all that was written since the last one.
-        if let Some(keyspace) = Arc::into_inner(shared).and_then(|s| Arc::into_inner(s.keyspace)) {
-            keyspace.close(revision)?;
-            if let Ok(keyspace) = Keyspace::open(&self.dir.keyspace(), self.cache_bytes) {
-                keyspace.close(revision)?;
+        shared.keyspace.make_checkpoint(revision);
+        // Only the last handle can close the store whole; without that the stop is not a clean one.
+        match Arc::into_inner(shared).and_then(|shared| Arc::into_inner(shared.keyspace)) {
+            Some(keyspace) => {
+                close_and_reopen(keyspace, revision, &dir, cache_bytes);
+                journal.close()?;
+                fatal::forget_mark(&dir.suspect());
             }
+            None => tracing::warn!("the directory is still in use; the next start recovers it"),
         }
-        journal.close()?;
-        fatal::forget_mark(&self.dir.suspect());
-        self.dir.release()
+        upkeep.stop();
+        dir.forget_holder()
+    }
+}
+
+/// Closes the store, and opens it once more, which spares the next start a scan of all that was
+/// written since the last opening.
+fn close_and_reopen(keyspace: Keyspace, revision: Revision, dir: &LockedDir, cache_bytes: u64) {
+    keyspace.close(revision);
+    match Keyspace::open(&dir.keyspace(), cache_bytes) {
+        Ok(keyspace) => keyspace.close(revision),
+        Err(error) => fatal::stop(&format!("the keyspace does not open again: {error}")),
     }
 }
 

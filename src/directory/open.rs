@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{DirectoryId, Revision};
 use crate::fatal;
-use crate::journal::{Journal, JournalError, LastStop, SEGMENT_BYTES};
+use crate::journal::{Journal, JournalError, LastStop, SEGMENT_BYTES, file};
 use crate::keyspace::{Keyspace, KeyspaceError};
 
 /// How to open a directory.
@@ -175,29 +175,57 @@ impl LockedDir {
     ///
     /// [`OpenError`] says what is wrong and what can be done. Nothing was lost by trying.
     pub fn open(self, options: &Options) -> Result<Directory, OpenError> {
-        let (id, request_key, journal, stop) = match format::read(self.path())? {
+        let (id, request_key, mut journal, stop) = match format::read(self.path())? {
             Some(id) => self.existing(id, options)?,
             None => self.create(options)?,
         };
         recovery::recover(&self, &journal, stop, options)?;
+        fatal::mark_on_stop(self.suspect());
+        let suspect = self.suspect();
+        let opened = self.open_recovered(options, &mut journal);
+        let keyspace = opened.inspect_err(|_| fatal::forget_mark(&suspect))?;
+        self.serve(id, request_key, journal, keyspace, options)
+    }
+
+    fn open_recovered(
+        &self,
+        options: &Options,
+        journal: &mut Journal,
+    ) -> Result<Keyspace, OpenError> {
         let keyspace = self.open_keyspace(options)?;
         recovery::replay(&keyspace, &self.journal(), journal.position().revision)?;
-        let checkpoint = keyspace.checkpoint().unwrap_or(Revision::ZERO);
-        fatal::mark_on_stop(self.suspect());
+        journal.settle().map_err(io_error("write", &self.journal()))?;
+        Ok(keyspace)
+    }
 
+    /// Starts the threads of an open directory.
+    fn serve(
+        self,
+        id: DirectoryId,
+        request_key: RequestKey,
+        journal: Journal,
+        keyspace: Keyspace,
+        options: &Options,
+    ) -> Result<Directory, OpenError> {
+        let dir = Arc::new(self);
+        let path = dir.path().to_owned();
+        let thread = io_error("start a thread for", &path);
         let keyspace = Arc::new(keyspace);
+        let checkpoint = keyspace.checkpoint().unwrap_or(Revision::ZERO);
+        let applied = journal.position().revision;
+        let upkeep = Upkeep::start(Arc::clone(&keyspace), checkpoint, applied, Arc::clone(&dir))
+            .map_err(&thread)?;
         let (commands, receiver) = mpsc::channel(QUEUE_MAX);
-        let upkeep = Upkeep::start(Arc::clone(&keyspace), checkpoint, journal.position().revision)
-            .map_err(io_error("start a thread for", self.path()))?;
-        let writer = Writer::new(Arc::clone(&keyspace), journal, upkeep.progress());
-        let writer = writer.start(receiver).map_err(io_error("start a thread for", self.path()))?;
-        let closing = Closing { writer, upkeep, cache_bytes: options.cache_bytes, dir: self };
+        let (writing, progress) = (Arc::clone(&keyspace), upkeep.progress());
+        let writer = Writer::new(writing, journal, progress, Arc::clone(&dir));
+        let writer = writer.start(receiver).map_err(&thread)?;
+        let closing = Closing { writer, upkeep, cache_bytes: options.cache_bytes, dir };
         let shared = Shared {
             id,
             keyspace,
             request_key,
             commands,
-            bulk: Semaphore::new(BULK_SUBMISSIONS_MAX),
+            bulk: Arc::new(Semaphore::new(BULK_SUBMISSIONS_MAX)),
             closing: Mutex::new(Some(closing)),
         };
         Ok(Directory { shared: Arc::new(shared) })
@@ -236,6 +264,9 @@ impl LockedDir {
         let journal = Journal::create(&self.journal(), id, options.segment_bytes)
             .map_err(io_error("create", &self.journal()))?;
         format::write(self.path(), id).map_err(io_error("write FORMAT in", self.path()))?;
+        let parent = self.path().parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        file::sync_dir(parent).map_err(io_error("sync", parent))?;
         Ok((id, key, journal, LastStop::Clean))
     }
 }

@@ -7,7 +7,8 @@
 //! new one is built from the journal beside it. If the machine has booted since, the child also
 //! reads everything and compares it with what the journal says it adds up to.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use super::open::io_error;
@@ -26,6 +27,12 @@ const REFUSED: u8 = 69;
 
 /// The keyspace that is being built beside a suspect one.
 const NEW: &str = "keyspace.new";
+
+/// The newest keyspace that was found to be suspect.
+const ASIDE: &str = "keyspace.suspect";
+
+/// SIGINT, SIGKILL and SIGTERM.
+const ENDED_FROM_OUTSIDE: [Option<i32>; 3] = [Some(2), Some(9), Some(15)];
 
 /// Recovers the keyspace of a directory, if its last run did not close it.
 pub(super) fn recover(
@@ -46,13 +53,14 @@ pub(super) fn recover(
     }
     match run_child(dir, "keyspace", stop == LastStop::Rebooted, options)? {
         Verdict::Recovered => Ok(()),
-        Verdict::Suspect => rebuild(dir, options),
+        Verdict::Suspect(_) => rebuild(dir, options),
     }
 }
 
 enum Verdict {
     Recovered,
-    Suspect,
+    /// What the child said.
+    Suspect(String),
 }
 
 fn run_child(
@@ -76,10 +84,14 @@ fn run_child(
     match output.status.code() {
         Some(0) => Ok(Verdict::Recovered),
         Some(code) if code == i32::from(REFUSED) => Err(OpenError::Recovery(said)),
-        // Suspect by its own word, by a panic, by `fatal`, or by a signal.
-        _ => {
+        // Somebody, or the kernel for want of memory, ended it: that says nothing of the keyspace.
+        None if ENDED_FROM_OUTSIDE.contains(&output.status.signal()) => {
+            Err(OpenError::Recovery(format!("its process ended with {}", output.status)))
+        }
+        // Suspect by its own word, by a panic, by `fatal`, or by a signal of its own making.
+        Some(_) | None => {
             tracing::warn!(status = %output.status, "the keyspace is suspect: {said}");
-            Ok(Verdict::Suspect)
+            Ok(Verdict::Suspect(said))
         }
     }
 }
@@ -91,12 +103,15 @@ fn rebuild(dir: &LockedDir, options: &Options) -> Result<(), OpenError> {
         std::fs::remove_dir_all(&new).map_err(io_error("remove", &new))?;
     }
     tracing::warn!("the keyspace is rebuilt from the journal");
-    if let Verdict::Suspect = run_child(dir, NEW, true, options)? {
-        let found = "a keyspace newly built from the journal fails its verification";
-        return Err(OpenError::Recovery(found.to_owned()));
+    if let Verdict::Suspect(said) = run_child(dir, NEW, true, options)? {
+        let found = format!("one newly built from the journal fails, too: {said}");
+        return Err(OpenError::Recovery(found));
     }
     if dir.keyspace().exists() {
-        let aside = unused_name(dir.path());
+        let aside = dir.path().join(ASIDE);
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside).map_err(io_error("remove", &aside))?;
+        }
         tracing::warn!(kept_as = %aside.display(), "the suspect keyspace is set aside");
         std::fs::rename(dir.keyspace(), &aside).map_err(io_error("rename to", &aside))?;
     }
@@ -109,17 +124,6 @@ fn rebuild(dir: &LockedDir, options: &Options) -> Result<(), OpenError> {
     }
 }
 
-fn unused_name(dir: &Path) -> PathBuf {
-    let mut number = 1;
-    loop {
-        let name = dir.join(format!("keyspace.suspect-{number}"));
-        if !name.exists() {
-            return name;
-        }
-        number += 1;
-    }
-}
-
 /// Applies what the journal holds after the checkpoint, and returns what the journal says the
 /// directory adds up to.
 pub(super) fn replay(
@@ -128,11 +132,11 @@ pub(super) fn replay(
     last: Revision,
 ) -> Result<Totals, OpenError> {
     let damaged = |error: crate::keyspace::RecordError| KeyspaceError::Damaged(error.to_string());
-    let applied = keyspace.applied().map_err(damaged)?;
-    if applied > last {
-        return Err(OpenError::JournalBehind { keyspace: applied, journal: last });
-    }
     let checkpoint = keyspace.checkpoint().map_err(damaged)?;
+    let newest = keyspace.applied().map_err(damaged)?.max(checkpoint);
+    if newest > last {
+        return Err(OpenError::JournalBehind { keyspace: newest, journal: last });
+    }
     let mut totals = Totals::default();
     // From the change before on, so that there is a group to learn the totals from.
     let after = Revision::new(checkpoint.get().saturating_sub(1));
@@ -171,7 +175,7 @@ fn child(arguments: &[String]) -> Result<(), (u8, String)> {
     rustix::process::set_parent_process_death_signal(Some(signal))
         .map_err(|error| refused(error.to_string()))?;
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
-    if lock::holder(dir) != parent {
+    if parent.is_none() || lock::holder(dir) != parent {
         return Err(refused(format!("{RECOVER_COMMAND} is started by rosterd itself")));
     }
     let cache_bytes = cache_bytes.parse().map_err(|_| refused("bad cache size".to_owned()))?;
@@ -195,5 +199,6 @@ fn child(arguments: &[String]) -> Result<(), (u8, String)> {
             return Err((SUSPECT, format!("{} findings, first: {first}", findings.len())));
         }
     }
-    keyspace.close(last).map_err(|error| refused(error.to_string()))
+    keyspace.close(last);
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::LockedDir;
 use crate::domain::Revision;
 use crate::fatal;
 use crate::keyspace::Keyspace;
@@ -67,9 +68,7 @@ impl Progress {
             return;
         }
         self.checkpointing_since.store(self.clock(), Ordering::Relaxed);
-        if let Err(error) = keyspace.make_checkpoint(Revision::new(applied)) {
-            fatal::stop(&format!("the keyspace could not be synced: {error}"));
-        }
+        keyspace.make_checkpoint(Revision::new(applied));
         self.checkpointing_since.store(0, Ordering::Relaxed);
         self.checkpoint.store(applied, Ordering::Relaxed);
     }
@@ -79,15 +78,19 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct Upkeep {
     progress: Arc<Progress>,
-    stop: Vec<SyncSender<()>>,
-    threads: Vec<JoinHandle<()>>,
+    checkpoints: Option<Stoppable>,
+    watchdog: Option<Stoppable>,
 }
+
+/// A thread that ends when its sender is dropped.
+type Stoppable = (SyncSender<()>, JoinHandle<()>);
 
 impl Upkeep {
     pub(super) fn start(
         keyspace: Arc<Keyspace>,
         checkpoint: Revision,
         applied: Revision,
+        dir: Arc<LockedDir>,
     ) -> std::io::Result<Self> {
         let (wake, woken) = sync_channel(1);
         let progress = Arc::new(Progress {
@@ -98,35 +101,52 @@ impl Upkeep {
             started: Instant::now(),
             wake,
         });
-        let (stop_checkpoints, stopped_checkpoints) = sync_channel(0);
-        let (stop_watchdog, stopped_watchdog) = sync_channel(0);
-        let threads = vec![
-            spawn("rosterd-checkpoint", {
-                let progress = Arc::clone(&progress);
-                move || checkpoints(&progress, &keyspace, &woken, &stopped_checkpoints)
-            })?,
-            spawn("rosterd-watchdog", {
-                let progress = Arc::clone(&progress);
-                move || watchdog(&progress, &stopped_watchdog)
-            })?,
-        ];
-        Ok(Self { progress, stop: vec![stop_checkpoints, stop_watchdog], threads })
+        let (stop_checkpoints, stopped) = sync_channel(0);
+        let checkpoints = spawn("rosterd-checkpoint", {
+            let progress = Arc::clone(&progress);
+            move || {
+                checkpoints(&progress, &keyspace, &woken, &stopped);
+                drop(dir);
+            }
+        })?;
+        let (stop_watchdog, stopped) = sync_channel(0);
+        let watched = Arc::clone(&progress);
+        let watchdog = spawn("rosterd-watchdog", move || watchdog(&watched, &stopped))?;
+        Ok(Self {
+            progress,
+            checkpoints: Some((stop_checkpoints, checkpoints)),
+            watchdog: Some((stop_watchdog, watchdog)),
+        })
     }
 
     pub(super) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }
 
-    /// Ends the threads and waits for them.
-    pub(super) fn stop(self) {
-        drop(self.stop);
-        // Wakes the checkpoint thread, so that it looks whether it is to end.
-        let _ = self.progress.wake.try_send(());
-        for thread in self.threads {
-            if thread.join().is_err() {
-                fatal::stop("a thread of upkeep panicked");
-            }
+    /// Ends the checkpoints, and has the watchdog watch over the rest of the stop.
+    pub(super) fn stop_checkpoints(&mut self) {
+        if let Some((sender, thread)) = self.checkpoints.take() {
+            drop(sender);
+            // Wakes the thread, so that it looks whether it is to end.
+            let _ = self.progress.wake.try_send(());
+            join(thread);
         }
+        self.progress.begin_work();
+    }
+
+    /// Ends the watchdog.
+    pub(super) fn stop(mut self) {
+        self.progress.end_work();
+        if let Some((sender, thread)) = self.watchdog.take() {
+            drop(sender);
+            join(thread);
+        }
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        fatal::stop("a thread of upkeep panicked");
     }
 }
 

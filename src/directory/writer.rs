@@ -9,13 +9,13 @@
 //! next start decides by the journal. A full disk is no doubt: the group was not written, its
 //! waiters hear of it, and the next group tries again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::draft::{Draft, Ids};
+use super::LockedDir;
+use super::draft::{Draft, GROUP_WRITES_MAX, Ids};
 use super::upkeep::Progress;
 use crate::domain::{Error, Outcome, Timestamp, Write};
 use crate::fatal;
@@ -42,12 +42,17 @@ pub(super) enum Command {
 pub(super) struct Submission {
     writes: Vec<Write>,
     reply: oneshot::Sender<Results>,
+    /// Given back when the submission is answered.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Submission {
-    pub(super) fn new(writes: Vec<Write>) -> (Self, oneshot::Receiver<Results>) {
+    pub(super) fn new(
+        writes: Vec<Write>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> (Self, oneshot::Receiver<Results>) {
         let (reply, answer) = oneshot::channel();
-        (Self { writes, reply }, answer)
+        (Self { writes, reply, permit }, answer)
     }
 }
 
@@ -57,11 +62,18 @@ pub(super) struct Writer {
     journal: Journal,
     progress: Arc<Progress>,
     ids: Ids,
+    /// The lock is not given back while anything can still be written.
+    _dir: Arc<LockedDir>,
 }
 
 impl Writer {
-    pub(super) fn new(keyspace: Arc<Keyspace>, journal: Journal, progress: Arc<Progress>) -> Self {
-        Self { keyspace, journal, progress, ids: Ids::default() }
+    pub(super) fn new(
+        keyspace: Arc<Keyspace>,
+        journal: Journal,
+        progress: Arc<Progress>,
+        dir: Arc<LockedDir>,
+    ) -> Self {
+        Self { keyspace, journal, progress, ids: Ids::default(), _dir: dir }
     }
 
     /// Starts the thread. It ends with the journal when it is told to stop, or when every sender of
@@ -86,51 +98,44 @@ impl Writer {
 
     fn run(&mut self, commands: &mut mpsc::Receiver<Command>) {
         while let Some(command) = commands.blocking_recv() {
-            let mut queue = VecDeque::new();
-            if !take(command, &mut queue) {
-                // Nothing more comes in; what is queued already is still done.
-                commands.close();
-            }
             self.progress.begin_work();
-            while self.group(&mut queue, commands) {}
+            self.group(command, commands);
             self.progress.end_work();
         }
     }
 
-    /// Makes one group of what is queued; tells whether there is more.
-    fn group(
-        &mut self,
-        queue: &mut VecDeque<Submission>,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> bool {
+    /// Makes one group of a command and what is queued behind it, as far as it fits.
+    fn group(&mut self, command: Command, commands: &mut mpsc::Receiver<Command>) {
         let now = Timestamp::now().max(self.journal.position().at);
         let mut draft = Draft::new(&self.keyspace, self.journal.position(), now, &mut self.ids);
         let mut answers = Vec::new();
-        while draft.bytes() < GROUP_BYTES_TARGET {
-            if queue.is_empty()
-                && let Ok(command) = commands.try_recv()
-                && !take(command, queue)
-            {
-                commands.close();
+        let mut writes = 0;
+        let mut next = Some(command);
+        while let Some(command) = next.take() {
+            match command {
+                // Nothing more comes in; what is queued already is still done.
+                Command::Stop => commands.close(),
+                // A caller that is gone before its write has begun gets nothing done.
+                Command::Write(submission) if submission.reply.is_closed() => {}
+                Command::Write(Submission { writes: asked, reply, permit }) => {
+                    writes += asked.len();
+                    let decided = asked.into_iter().map(|write| draft.decide(write));
+                    answers.push((reply, decided.collect::<Results>(), permit));
+                }
             }
-            let Some(submission) = queue.pop_front() else { break };
-            // A caller that is gone before its write has begun gets nothing done.
-            if !submission.reply.is_closed() {
-                let decided = submission.writes.into_iter().map(|write| draft.decide(write));
-                answers.push((submission.reply, decided.collect::<Results>()));
+            if writes < GROUP_WRITES_MAX && draft.bytes() < GROUP_BYTES_TARGET {
+                next = commands.try_recv().ok();
             }
         }
-        let more = draft.bytes() >= GROUP_BYTES_TARGET;
         let group = draft.finish();
         let full = self.commit(group);
-        for (reply, mut results) in answers {
+        for (reply, mut results, _permit) in answers {
             if full {
                 results.iter_mut().for_each(|result| *result = Err(Error::DiskFull));
             }
             // A caller that is gone meanwhile finds the write done when it asks.
             let _ = reply.send(results);
         }
-        more
     }
 
     /// Makes a group durable and visible; tells whether the disk was too full for it.
@@ -150,16 +155,5 @@ impl Writer {
             fatal::stop(&format!("journal/acked cannot be written: {error}"));
         }
         false
-    }
-}
-
-/// Queues what a command asks for; `false` if it asks to stop.
-fn take(command: Command, queue: &mut VecDeque<Submission>) -> bool {
-    match command {
-        Command::Write(submission) => {
-            queue.push_back(submission);
-            true
-        }
-        Command::Stop => false,
     }
 }

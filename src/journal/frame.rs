@@ -13,7 +13,7 @@
 //! The hash of a frame is BLAKE3 over all of it but the padding, so it covers, through the link,
 //! every change that ever was.
 
-use super::group::{GROUP_BYTES_MAX, Group, GroupError};
+use super::group::{GROUP_BYTES_MAX, GROUP_READ_MAX, Group, GroupError};
 use crate::domain::Revision;
 
 /// The hash of a frame.
@@ -45,12 +45,17 @@ pub(super) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// Encodes a group into `bytes`, which are cleared first, and returns the frame's hash.
+    ///
+    /// # Panics
+    ///
+    /// If the group is larger than one that would be read again; nothing is written then.
     pub(super) fn encode(group: &Group, previous: &FrameHash, bytes: &mut Vec<u8>) -> FrameHash {
         bytes.clear();
         bytes.resize(FRAME_HEADER_BYTES, 0);
         group.encode(bytes);
         let first = group.changes.first().map_or(Revision::ZERO, |change| change.revision);
         let length = bytes.len() - FRAME_HEADER_BYTES;
+        assert!(length <= GROUP_BYTES_MAX, "the writer bounds a group");
         bytes[0..4].copy_from_slice(&MAGIC.to_le_bytes());
         bytes[8..12].copy_from_slice(&as_u32(length).to_le_bytes());
         bytes[12..16].copy_from_slice(&as_u32(group.changes.len()).to_le_bytes());
@@ -67,7 +72,7 @@ impl<'a> Frame<'a> {
     pub(super) fn find(bytes: &'a [u8]) -> Option<Self> {
         let header = bytes.get(..FRAME_HEADER_BYTES)?;
         let length = u32_at(header, 8) as usize;
-        if u32_at(header, 0) != MAGIC || length > GROUP_BYTES_MAX {
+        if u32_at(header, 0) != MAGIC || length > GROUP_READ_MAX {
             return None;
         }
         let whole = bytes.get(..FRAME_HEADER_BYTES + length)?;

@@ -10,14 +10,17 @@ use crate::domain::{
     Actor, Change, ChangeKind, Edit, Revision, Tally, Timestamp, Totals, Tree, UserId,
 };
 
-/// The most bytes of a group as it stands in a frame. A corrupt length beyond it is refused before
-/// anything is allocated for it.
-pub const GROUP_BYTES_MAX: usize = 4 << 20;
+/// The most bytes of a group that is written. The writer stays well below; see `Frame::encode`.
+pub(super) const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// The most bytes, as stored and as decoded, of a group that is read. A corrupt length beyond it is
+/// refused before anything is allocated for it.
+pub(super) const GROUP_READ_MAX: usize = 8 * GROUP_BYTES_MAX;
 
 const VERSION: u8 = 1;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<GROUP_BYTES_MAX>> =
-    bincode::config::standard().with_limit::<GROUP_BYTES_MAX>();
+const CONFIG: Configuration<LittleEndian, Varint, Limit<GROUP_READ_MAX>> =
+    bincode::config::standard().with_limit::<GROUP_READ_MAX>();
 
 /// The changes of one commit, in the order of their revisions, and what the directory adds up to
 /// after them.

@@ -29,11 +29,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 pub use self::frame::FrameHash;
-pub use self::group::{GROUP_BYTES_MAX, Group, GroupError};
+pub use self::group::{Group, GroupError};
 pub use self::reader::Groups;
 pub use self::recovery::LastStop;
 
-use self::acked::{Acked, AckedFile};
+use self::acked::{Acked, AckedFile, boot_id};
 use self::frame::Frame;
 use self::segment::{FRAMES_AT, SegmentHeader};
 use crate::domain::{DirectoryId, Revision, Timestamp, Totals};
@@ -229,16 +229,49 @@ impl Journal {
             bytes: self.segment_bytes.max(FRAMES_AT as u64 + frame_bytes),
             before: self.position.clone(),
         };
-        let head = segment::create(&self.dir, &header, &[]).map_err(refused)?;
-        self.firsts.push(self.position.revision.next());
-        if let Err(error) = list::write(&self.dir, &self.firsts) {
-            self.firsts.pop();
-            return Err(refused(error));
+        let first = self.position.revision.next();
+        let mut firsts = self.firsts.clone();
+        // An empty head that is too small for a frame is replaced by a larger one.
+        let replaces = firsts.last() == Some(&first);
+        if !replaces {
+            firsts.push(first);
         }
+        let made = segment::create(&self.dir, &header, &[])
+            .and_then(|head| list::write(&self.dir, &firsts).map(|()| head));
+        let head = match made {
+            Ok(head) => head,
+            Err(error) if replaces => return Err(AppendError::Sync(error)),
+            Err(error) => return Err(self.without_segment(first, error)),
+        };
+        self.firsts = firsts;
         self.head = head;
         self.head_bytes = header.bytes;
         self.end = FRAMES_AT as u64;
         Ok(())
+    }
+
+    /// Takes back a segment that was not listed, so that the present one can still be appended to: a
+    /// start would take the new one for the end of the journal.
+    fn without_segment(&self, first: Revision, error: io::Error) -> AppendError {
+        let removed = match std::fs::remove_file(segment::path_of(&self.dir, first)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => file::sync_dir(&self.dir),
+        };
+        match removed {
+            Ok(()) => refused(error),
+            Err(error) => AppendError::Sync(error),
+        }
+    }
+
+    /// Notes, durably, that everything up to here was recovered in this boot of the machine. Until
+    /// then a start that is interrupted leaves the next one as careful as it was itself.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses; the directory must not be served then.
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.boot = boot_id();
+        self.acked.write_durably(&self.mark(false))
     }
 
     /// Notes that everything appended is about to be acknowledged. Survives the end of the process.

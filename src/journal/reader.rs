@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::frame::{FRAME_HEADER_BYTES, Frame, FrameHash};
-use super::group::GROUP_BYTES_MAX;
+use super::group::GROUP_READ_MAX;
 use super::segment::{self, FRAMES_AT, SegmentHeader};
 use super::{Group, JournalError, damaged, segments_in};
 use crate::domain::Revision;
@@ -48,6 +48,15 @@ impl Groups {
             return Err(damaged(dir, format!("no segment holds revision {}", after.next())));
         };
         segments.drain(..keep_from);
+        let mut directories = Vec::new();
+        for first in &segments {
+            let path = segment::path_of(dir, *first);
+            let header = read_header(&path)?;
+            directories.push(header.directory);
+            if header.before.revision.next() != *first || directories[0] != header.directory {
+                return Err(damaged(&path, "it is the segment of another place or directory"));
+            }
+        }
         segments.reverse();
         Ok(Self { dir: dir.to_owned(), segments, open: None, after, bytes: Vec::new() })
     }
@@ -112,7 +121,7 @@ impl OpenSegment {
         }
         let length = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize;
         let padded = (FRAME_HEADER_BYTES + length).next_multiple_of(super::frame::FRAME_ALIGN);
-        if length > GROUP_BYTES_MAX || self.offset + padded as u64 > self.size {
+        if length > GROUP_READ_MAX || self.offset + padded as u64 > self.size {
             return Err(self.damage("a frame of impossible length"));
         }
         bytes.resize(padded, 0);
@@ -124,6 +133,9 @@ impl OpenSegment {
             return Err(self.damage("a frame that does not follow on from the one before"));
         }
         let group = frame.group().map_err(|error| self.damage(&error.to_string()))?;
+        if group.changes.last().map(|change| change.revision) != Some(frame.last) {
+            return Err(self.damage("a frame that miscounts its changes"));
+        }
         (self.revision, self.hash) = (frame.last, frame.hash);
         self.offset += frame.bytes as u64;
         Ok(Some(group))

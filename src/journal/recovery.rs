@@ -65,6 +65,7 @@ pub(super) fn recover(
     }
     let scan = scan(&path, &header, &bytes, acked.as_ref())?;
     let stop = last_stop(acked.as_ref(), &scan);
+    remove_unfinished(dir)?;
     let head = if stop == LastStop::Clean {
         std::fs::OpenOptions::new().read(true).write(true).open(&path)?
     } else {
@@ -76,15 +77,10 @@ pub(super) fn recover(
         segment::create(dir, &header, &bytes[FRAMES_AT..scan.end])?
     };
     list::write(dir, &firsts)?;
-    let acked = AckedFile::create(
-        &dir.join(super::ACKED),
-        &Acked {
-            revision: scan.position.revision,
-            hash: scan.position.hash,
-            clean: false,
-            boot: boot_id(),
-        },
-    )?;
+    let boot = acked.map_or([0; 16], |acked| acked.boot);
+    let Position { revision, hash, .. } = scan.position;
+    let mark = Acked { revision, hash, clean: false, boot };
+    let acked = AckedFile::create(&dir.join(super::ACKED), &mark)?;
     let journal = Journal {
         dir: dir.to_owned(),
         directory,
@@ -93,12 +89,23 @@ pub(super) fn recover(
         head,
         head_bytes: header.bytes,
         end: scan.end as u64,
-        boot: boot_id(),
+        boot,
         position: scan.position,
         acked,
         frame: Vec::new(),
     };
     Ok((journal, stop))
+}
+
+/// Removes files whose writing a crash interrupted before they had their name.
+fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The segments there are, checked against the list of those there should be.

@@ -38,8 +38,8 @@ use std::time::{Duration, Instant};
 
 pub use self::keys::{age_key, request_key};
 pub use self::record::{
-    Answer, RecordError, decode_age, decode_answer, decode_credential, decode_id, decode_user,
-    encode_age, encode_answer, encode_credential, encode_id, encode_user,
+    Answer, RecordError, check_value, decode_age, decode_answer, decode_credential, decode_id,
+    decode_user, encode_age, encode_answer, encode_credential, encode_id, encode_user,
 };
 pub use self::tally::entry_hash;
 pub use self::verify::Finding;
@@ -55,6 +55,9 @@ const SLED_SHARE: (u64, u64) = (6, 10);
 
 /// How long to wait for the lock of the store's file.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A page of users ends when their records take this many bytes: it bounds what a listing holds.
+const PAGE_BYTES: usize = 64 << 10;
 
 /// A value as the store holds it.
 pub type Value = sled::IVec;
@@ -85,6 +88,7 @@ pub struct Keyspace {
     credentials: sled::Tree,
     requests: sled::Tree,
     meta: sled::Tree,
+    path: PathBuf,
     /// Opened before any write, so that it reports every failed write-back since.
     file: File,
 }
@@ -132,6 +136,7 @@ impl Keyspace {
                 credentials: db.open_tree("credentials")?,
                 requests: db.open_tree("requests")?,
                 meta: db.open_tree("meta")?,
+                path: path.to_owned(),
                 file: File::options().read(true).write(true).open(path.join("db"))?,
                 db,
             })
@@ -148,7 +153,7 @@ impl Keyspace {
         if !sync::self_check(&keyspace.file) {
             return Err(KeyspaceError::NoSyncHook);
         }
-        sync_creation(path)?;
+        synced(sync_creation(path));
         Ok(keyspace)
     }
 
@@ -191,31 +196,25 @@ impl Keyspace {
     /// Makes everything up to `applied` durable, and then says so in the checkpoint. Everything up
     /// to that revision must have been applied before the call.
     ///
-    /// # Errors
-    ///
-    /// When the disk refuses; the process must stop.
-    pub fn make_checkpoint(&self, applied: Revision) -> io::Result<()> {
+    /// A disk that refuses ends the process.
+    pub fn make_checkpoint(&self, applied: Revision) {
         guard(|| self.db.flush());
-        self.file.sync_data()?;
+        synced(self.file.sync_data());
         self.put_number(CHECKPOINT, applied);
-        Ok(())
     }
 
-    /// Makes everything durable and closes the store.
-    ///
-    /// # Errors
-    ///
-    /// When the disk refuses.
-    pub fn close(self, applied: Revision) -> io::Result<()> {
-        self.make_checkpoint(applied)?;
+    /// Makes everything durable and closes the store. A disk that refuses ends the process.
+    pub fn close(self, applied: Revision) {
+        self.make_checkpoint(applied);
         guard(|| self.db.flush());
-        self.file.sync_all()?;
-        let file = self.file;
-        let trees = (self.users, self.emails, self.credentials, self.requests, self.meta, self.db);
+        synced(self.file.sync_all());
+        let Self { db, users, emails, credentials, requests, meta, path, file } = self;
+        let trees = (users, emails, credentials, requests, meta, db);
         if catch_unwind(AssertUnwindSafe(|| drop(trees))).is_err() {
             fatal::stop("the store panicked while it was closed");
         }
-        file.sync_all()
+        synced(file.sync_all());
+        synced(File::open(path).and_then(|folder| folder.sync_all()));
     }
 
     /// The value of one key.
@@ -235,17 +234,20 @@ impl Keyspace {
         self.user(id).filter(|user| user.email.canonical() == email)
     }
 
-    /// Up to `max` users in the order of their ids, from the first one after `after`.
+    /// Up to `max` users in the order of their ids, from the first one after `after`; fewer if their
+    /// records are large.
     pub fn users(&self, after: Option<UserId>, max: usize) -> Page<UserId> {
         let from = after.as_ref().map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_bytes()));
-        let mut page = Page { users: Vec::with_capacity(max), next: None };
+        let mut page = Page { users: Vec::new(), next: None };
+        let mut bytes = 0;
         let mut entries = self.users.range::<&[u8; 16], _>((from, Bound::Unbounded));
-        while page.users.len() < max {
+        while page.users.len() < max && bytes < PAGE_BYTES {
             let Some((key, value)) = guard(|| entries.next().transpose()) else {
                 page.next = None;
                 break;
             };
             let id = sound(UserId::from_bytes(&key).ok_or(RecordError::Impossible("user id")));
+            bytes += value.len();
             page.users.push(sound(decode_user(id, &value)));
             page.next = Some(id);
         }
@@ -253,15 +255,19 @@ impl Keyspace {
     }
 
     /// Up to `max` users whose canonical email begins with `prefix`, in the order of the canonical
-    /// emails, from the first one after `after`.
+    /// emails, from the first one after `after`; fewer if their records are large.
     pub fn users_by_email(&self, prefix: &str, after: Option<&str>, max: usize) -> Page<String> {
         let from = match after {
             Some(email) => Bound::Excluded(email.as_bytes()),
             None => Bound::Included(prefix.as_bytes()),
         };
         let mut page = Page { users: Vec::new(), next: None };
+        let mut bytes = 0;
         let mut entries = self.emails.range::<&[u8], _>((from, Bound::Unbounded));
         for _ in 0..max {
+            if bytes >= PAGE_BYTES {
+                break;
+            }
             let entry = guard(|| entries.next().transpose());
             let Some((email, value)) =
                 entry.filter(|(email, _)| email.starts_with(prefix.as_bytes()))
@@ -273,25 +279,25 @@ impl Keyspace {
             let email = sound(
                 std::str::from_utf8(&email).map_err(|_| RecordError::Impossible("email key")),
             );
+            let record = self.get(Tree::Users, id.as_bytes());
+            bytes += record.as_ref().map_or(0, |record| record.len());
+            let user = record.map(|record| sound(decode_user(id, &record)));
             // Deleted or renamed since the index was read: no longer part of this listing.
-            page.users
-                .extend(self.user(id).filter(|user| user.email.canonical().as_str() == email));
+            page.users.extend(user.filter(|user| user.email.canonical().as_str() == email));
             page.next = Some(email.to_owned());
         }
         page
     }
 
-    /// The oldest requests that are remembered, oldest first: the key of the age, the key of the
-    /// request, and when it was answered.
-    pub fn oldest_requests(&self, max: usize) -> Vec<(Vec<u8>, Vec<u8>, Timestamp)> {
+    /// The requests that are remembered, oldest first: the key of the age, the key of the request,
+    /// and when it was answered.
+    pub fn requests_by_age(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>, Timestamp)> {
         let mut entries = self.requests.range(keys::AGES);
-        let mut oldest = Vec::new();
-        while oldest.len() < max {
-            let Some((key, value)) = guard(|| entries.next().transpose()) else { break };
+        std::iter::from_fn(move || {
+            let (key, value) = guard(|| entries.next().transpose())?;
             let (request, at) = sound(decode_age(&key, &value));
-            oldest.push((key.to_vec(), request, at));
-        }
-        oldest
+            Some((key.to_vec(), request, at))
+        })
     }
 
     fn tree(&self, tree: Tree) -> &sled::Tree {
@@ -315,8 +321,15 @@ fn guard<T>(call: impl FnOnce() -> sled::Result<T>) -> T {
 
 /// Unwraps a record that was read; one that is damaged ends the process, and the next start rebuilds
 /// the keyspace from the journal.
-fn sound<T>(record: Result<T, RecordError>) -> T {
+pub(crate) fn sound<T>(record: Result<T, RecordError>) -> T {
     record.unwrap_or_else(|error| fatal::stop(&format!("the keyspace is damaged: {error}")))
+}
+
+/// Unwraps a sync of the store's files; one that failed ends the process.
+fn synced(result: io::Result<()>) {
+    if let Err(error) = result {
+        fatal::stop(&format!("the keyspace could not be synced: {error}"));
+    }
 }
 
 fn is_locked(error: &io::Error) -> bool {

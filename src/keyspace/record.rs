@@ -36,6 +36,9 @@ pub enum RecordError {
     /// The content does not decode.
     #[error("record does not decode: {0}")]
     Content(#[from] bincode::error::DecodeError),
+    /// An entry that another entry says exists does not.
+    #[error("an entry is missing")]
+    Missing,
     /// Content that cannot be.
     #[error("record holds an impossible {0}")]
     Impossible(&'static str),
@@ -186,11 +189,13 @@ fn seal(key: &[u8], content: impl Encode) -> Vec<u8> {
     bytes
 }
 
+/// Checks that the value under a key is as it was written.
+pub fn check_value(key: &[u8], bytes: &[u8]) -> Result<(), RecordError> {
+    open_seal(key, bytes).map(|_| ())
+}
+
 fn unseal<'a, T: BorrowDecode<'a, ()>>(key: &[u8], bytes: &'a [u8]) -> Result<T, RecordError> {
-    let (record, crc) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RecordError::Checksum)?;
-    if checksum(key, record) != u32::from_le_bytes(*crc) {
-        return Err(RecordError::Checksum);
-    }
+    let record = open_seal(key, bytes)?;
     let (&version, content) = record.split_first().ok_or(RecordError::Checksum)?;
     if version != VERSION {
         return Err(RecordError::Version(version));
@@ -200,6 +205,13 @@ fn unseal<'a, T: BorrowDecode<'a, ()>>(key: &[u8], bytes: &'a [u8]) -> Result<T,
         return Err(RecordError::Impossible("trailing bytes"));
     }
     Ok(record)
+}
+
+/// The record within a value whose checksum matches.
+fn open_seal<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], RecordError> {
+    let (record, crc) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RecordError::Checksum)?;
+    let matches = checksum(key, record) == u32::from_le_bytes(*crc);
+    matches.then_some(record).ok_or(RecordError::Checksum)
 }
 
 fn checksum(key: &[u8], record: &[u8]) -> u32 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 
-use rosterd::domain::{Error, WriteOp};
+use rosterd::domain::{Attributes, Error, NewUser, Write, WriteOp};
 
 use super::support::*;
 
@@ -100,4 +100,56 @@ fn many_writes_at_once_are_answered_in_their_order() {
         }
     }
     assert_eq!(close(directory, dir.path()).get(), 750);
+}
+
+#[test]
+fn many_callers_with_many_writes_each_do_not_wait_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = open(dir.path());
+    std::thread::scope(|scope| {
+        for caller in 0..24 {
+            let directory = &directory;
+            let writes = (0..256).map(move |n| {
+                write(None, WriteOp::Create(new_user(&format!("user{caller}-{n}@example.org"))))
+            });
+            scope.spawn(move || runtime().block_on(directory.write_all(writes.collect())));
+        }
+    });
+    let many = (0..2_000).map(|n| write(None, WriteOp::Create(new_user(&format!("u{n}@x")))));
+    assert_eq!(runtime().block_on(directory.write_all(many.collect())).len(), 2_000);
+    assert_eq!(close(directory, dir.path()).get(), 24 * 256 + 2_000);
+}
+
+/// A deletion carries the user's last record for those who follow the directory; groups of many
+/// once grew beyond what a start would read.
+#[test]
+fn large_users_can_be_deleted_all_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = open(dir.path());
+    let attributes = (0..5).map(|n| (format!("key{n}"), "v".repeat(1024)));
+    let attributes = Attributes::parse(attributes).unwrap();
+    let creates = (0..1_500).map(|n| {
+        let user = NewUser { attributes: attributes.clone(), ..new_user(&format!("u{n}@x")) };
+        write(None, WriteOp::Create(user))
+    });
+    let created = runtime().block_on(directory.write_all(creates.collect()));
+    let deletes: Vec<Write> = created
+        .into_iter()
+        .map(|user| write(None, WriteOp::Delete { id: user.unwrap().unwrap().id, expected: None }))
+        .collect();
+    std::thread::scope(|scope| {
+        for part in deletes.chunks(250) {
+            let directory = &directory;
+            scope.spawn(move || {
+                let answers = runtime().block_on(directory.write_all(part.to_vec()));
+                assert!(answers.iter().all(Result::is_ok));
+            });
+        }
+    });
+    let crashed = crash_copy(dir.path());
+    assert_eq!(close(directory, dir.path()).get(), 3_000);
+    std::fs::remove_dir_all(crashed.path().join("keyspace")).unwrap();
+    let directory = open(crashed.path());
+    assert_eq!(everybody(&directory), []);
+    assert_eq!(close(directory, crashed.path()).get(), 3_000);
 }

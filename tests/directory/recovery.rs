@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rosterd::directory::OpenError;
+use rosterd::journal::{Journal, LastStop};
 
 use super::support::*;
 
@@ -169,7 +170,7 @@ fn a_keyspace_that_is_gone_damaged_or_suspect_is_rebuilt() {
     let suspect = closed();
     fs::write(suspect.dir.path().join("suspect"), "for a test").unwrap();
     all_are_there(&suspect);
-    assert!(suspect.dir.path().join("keyspace.suspect-1").exists(), "the old one is kept");
+    assert!(suspect.dir.path().join("keyspace.suspect").exists(), "the old one is kept");
     assert!(!suspect.dir.path().join("suspect").exists());
 
     for damage in [0x55, 0] {
@@ -238,6 +239,48 @@ fn a_segment_of_another_directory_is_refused() {
     }
     copy_folder(&other.dir.path().join("journal"), &one.dir.path().join("journal"));
     refused(&one, "journal");
+}
+
+/// A start that is interrupted before the keyspace was verified must not spare the next start the
+/// verification.
+#[test]
+fn a_reboot_is_remembered_until_the_directory_was_recovered() {
+    let crashed = crashed();
+    let journal = crashed.dir.path().join("journal");
+    fs::remove_file(journal.join("acked")).unwrap();
+    let id = Journal::directory_of(&journal).unwrap();
+    let recover = || Journal::recover(&journal, id, SEGMENT_BYTES).unwrap();
+    assert_eq!(recover().1, LastStop::Rebooted);
+    let (mut recovered, stop) = recover();
+    assert_eq!(stop, LastStop::Rebooted);
+    recovered.settle().unwrap();
+    drop(recovered);
+    assert_eq!(recover().1, LastStop::Killed);
+    all_are_there(&crashed);
+}
+
+#[test]
+fn a_removed_lock_file_lets_nobody_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = open(dir.path());
+    fs::remove_file(dir.path().join("LOCK")).unwrap();
+    assert!(matches!(try_open(dir.path()), Err(OpenError::Locked { .. })));
+    close(directory, dir.path());
+}
+
+#[test]
+fn a_directory_dropped_without_closing_is_recovered() {
+    let dir = tempfile::tempdir().unwrap();
+    let user = create(&open(dir.path()), "ada@example.org").unwrap();
+    let directory = loop {
+        // Its threads have the lock until they have ended.
+        match try_open(dir.path()) {
+            Err(OpenError::Locked { .. }) => std::thread::yield_now(),
+            opened => break opened.unwrap(),
+        }
+    };
+    assert_eq!(everybody(&directory), [user]);
+    close(directory, dir.path());
 }
 
 #[test]

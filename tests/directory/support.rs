@@ -1,8 +1,9 @@
 //! Opens directories, writes to them, and makes the copies that stand for a crash.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rosterd::directory::{Directory, LockedDir, OpenError, Options, check};
+use rosterd::directory::{CheckError, Directory, LockedDir, OpenError, Options, check};
 use rosterd::domain::{
     Actor, Attributes, CanonicalEmail, Email, Error, Name, NewUser, Patch, RequestId, Revision,
     User, UserId, UserStatus, Write, WriteOp,
@@ -18,16 +19,30 @@ pub(crate) fn try_open(path: &Path) -> Result<Directory, OpenError> {
 }
 
 pub(crate) fn open(path: &Path) -> Directory {
-    try_open(path).unwrap_or_else(|error| panic!("{error}"))
+    patiently(|| try_open(path), |error| matches!(error, OpenError::Locked { .. }))
+}
+
+/// Tries again for a while. A child that another test is just starting has its copies of our locks
+/// until it runs its program.
+fn patiently<T, E: std::fmt::Display>(
+    attempt: impl Fn() -> Result<T, E>,
+    is_locked: impl Fn(&E) -> bool,
+) -> T {
+    for _ in 0..200 {
+        match attempt() {
+            Ok(value) => return value,
+            Err(error) if is_locked(&error) => std::thread::sleep(Duration::from_millis(10)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("locked for two seconds");
 }
 
 /// Closes a directory and proves every invariant of it.
 pub(crate) fn close(directory: Directory, path: &Path) -> Revision {
     directory.close().unwrap();
-    match check(path) {
-        Ok((revision, _)) => revision,
-        Err(error) => panic!("{error}"),
-    }
+    let is_locked = |e: &CheckError| matches!(e, CheckError::Open(OpenError::Locked { .. }));
+    patiently(|| check(path), is_locked).0
 }
 
 /// What a crash of the process would leave: the files as they are, while the directory is open.
