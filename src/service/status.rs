@@ -13,8 +13,8 @@
 //! | `Fault` | INTERNAL | INTERNAL, with an id that is in the log |
 //!
 //! Some answers are about a stream or a method and not about the directory. They have reasons of
-//! their own: STREAM_IDLE (DEADLINE_EXCEEDED), STREAM_BROKEN (the code that the transport gave),
-//! BULK_LIMIT_EXCEEDED (RESOURCE_EXHAUSTED), UNIMPLEMENTED, DEADLINE_EXCEEDED.
+//! their own: STREAM_IDLE (DEADLINE_EXCEEDED), BULK_LIMIT_EXCEEDED (RESOURCE_EXHAUSTED),
+//! UNIMPLEMENTED, DEADLINE_EXCEEDED, and those of the codec, see [`codec_code_and_reason`].
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -109,6 +109,19 @@ pub fn code_and_reason(error: &Error) -> (Code, &'static str) {
         Error::DiskFull => (Code::ResourceExhausted, "DISK_FULL"),
         Error::Unavailable(_) => (Code::Unavailable, "UNAVAILABLE"),
         Error::Fault(_) => (Code::Internal, "INTERNAL"),
+    }
+}
+
+/// The code and the reason of an error that the codec below met: in the one message of a call, or
+/// within a client's stream. A message that is no protobuf it calls INTERNAL, though the caller sent
+/// it; a message above the limit OUT_OF_RANGE, though callers take that for the end of a listing.
+pub fn codec_code_and_reason(theirs: Code) -> (Code, &'static str) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the codec uses few of the codes")]
+    match theirs {
+        Code::Internal => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+        Code::OutOfRange => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+        Code::Unimplemented => (theirs, "NOT_IMPLEMENTED"),
+        _ => (theirs, "TRANSPORT"),
     }
 }
 
