@@ -15,6 +15,9 @@
 //! Some answers are about a stream or a method and not about the directory. They have reasons of
 //! their own: STREAM_IDLE (DEADLINE_EXCEEDED), BULK_LIMIT_EXCEEDED (RESOURCE_EXHAUSTED),
 //! UNIMPLEMENTED, DEADLINE_EXCEEDED, and those of the codec, see [`codec_code_and_reason`].
+//!
+//! A status travels in trailers, and many clients take no more than 8 KiB of them. So the message,
+//! which is in them twice, and the violations are cut to what keeps the sum below 6 KiB.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,6 +30,13 @@ use crate::domain::Error;
 
 /// The domain of every ErrorInfo that this server sends.
 const DOMAIN: &str = "rosterd";
+
+/// Percent-encoded it may be three times as long.
+const MESSAGE_BYTES_MAX: usize = 512;
+
+/// More than the fields that a request can get wrong.
+const VIOLATIONS_MAX: usize = 12;
+const DESCRIPTION_BYTES_MAX: usize = 128;
 
 const RETRY_OVERLOADED: Duration = Duration::from_millis(200);
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
@@ -48,7 +58,7 @@ pub fn status_with(
     if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
         details.set_retry_info(Some(RETRY_UNAVAILABLE));
     }
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, cut(message.into(), MESSAGE_BYTES_MAX), details)
 }
 
 /// The status of an error within a stream: `metadata` says where in the stream it was met, `remark`
@@ -60,11 +70,9 @@ pub fn status_within(error: Error, metadata: &[(&str, String)], remark: &str) ->
     let mut details = ErrorDetails::new();
     match &error {
         Error::Invalid(violations) => {
-            for violation in violations {
-                details.add_bad_request_violation(
-                    violation.field.as_str(),
-                    violation.reason.to_string(),
-                );
+            for violation in violations.iter().take(VIOLATIONS_MAX) {
+                let description = cut(violation.reason.to_string(), DESCRIPTION_BYTES_MAX);
+                details.add_bad_request_violation(violation.field.as_str(), description);
             }
         }
         Error::RevisionMismatch { current } => {
@@ -89,7 +97,7 @@ pub fn status_within(error: Error, metadata: &[(&str, String)], remark: &str) ->
         Error::UserNotFound | Error::EmailTaken | Error::RequestIdReused => {}
     }
     details.set_error_info(reason, DOMAIN, owned(&metadata));
-    Status::with_error_details(code, message + remark, details)
+    Status::with_error_details(code, cut(message, MESSAGE_BYTES_MAX) + remark, details)
 }
 
 /// The answer to a call that waited longer than its deadline.
@@ -133,6 +141,16 @@ impl From<Error> for Status {
 
 fn info(reason: &str, metadata: &[(&str, String)]) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, owned(metadata))
+}
+
+/// The text, or as many whole characters of it as have this many bytes.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
 }
 
 fn owned(metadata: &[(&str, String)]) -> HashMap<String, String> {
@@ -197,6 +215,26 @@ mod tests {
             ("email", "has no @")
         );
         assert_eq!(status.message(), "email has no @; page_size is negative");
+    }
+
+    /// As HTTP/2 counts the headers of an answer.
+    fn header_bytes(status: Status) -> usize {
+        let response = status.into_http::<()>();
+        response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    }
+
+    #[test]
+    fn no_status_outgrows_what_clients_take() {
+        let path = |text: &str| Reason::UnknownPath(text.repeat(10_000));
+        let metadata = [("created_count", "100000".to_owned()), ("failed_count", "0".to_owned())];
+        for text in ["x", "é", "🦀", "\"", "{"] {
+            let violation = Violation::new("expected_revision", path(text));
+            let error = Error::Invalid(vec![violation; 1000]);
+            let invalid = header_bytes(status_within(error, &metadata, &"; ".repeat(50)));
+            let other = status_with(Code::Internal, "TRANSPORT", text.repeat(10_000), &metadata);
+            assert!(invalid < 6 * 1024, "{text} {invalid}");
+            assert!(header_bytes(other) < 6 * 1024, "{text}");
+        }
     }
 
     #[test]
