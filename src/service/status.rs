@@ -47,7 +47,8 @@ pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
     status_with(code, reason, message, &[])
 }
 
-/// As [`status`], with metadata in the ErrorInfo, and a RetryInfo if trying again may help.
+/// As [`status`], with metadata in the ErrorInfo, and a RetryInfo if trying again may help. It does
+/// not after RESOURCE_EXHAUSTED, which here is about a bound of the request and not about load.
 pub fn status_with(
     code: Code,
     reason: &str,
@@ -55,7 +56,7 @@ pub fn status_with(
     metadata: &[(&str, String)],
 ) -> Status {
     let mut details = info(reason, metadata);
-    if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
+    if code == Code::Unavailable {
         details.set_retry_info(Some(RETRY_UNAVAILABLE));
     }
     Status::with_error_details(code, cut(message.into(), MESSAGE_BYTES_MAX), details)
@@ -198,6 +199,14 @@ mod tests {
             assert_eq!(info.metadata.keys().next().map(String::as_str), metadata, "{reason}");
             assert_eq!(details.retry_info().is_some(), retry, "{reason}");
             assert!(!status.message().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn what_can_never_succeed_is_not_told_to_be_tried_again() {
+        for (code, retry) in [(Code::ResourceExhausted, false), (Code::Unavailable, true)] {
+            let status = status(code, "SOME_REASON", "some text");
+            assert_eq!(status.get_details_retry_info().is_some(), retry, "{code:?}");
         }
     }
 
