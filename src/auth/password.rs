@@ -1,6 +1,7 @@
 //! A password, prepared as RFC 8265 says: what a person types is the same on every keyboard.
 //!
-//! The text is wiped from memory when the value is dropped, and `Debug` never shows it.
+//! The text is wiped from memory when the value is dropped, and `Debug` never shows it. That is not
+//! all copies: preparing a password makes some of its own, and so do the layers that receive it.
 
 use std::borrow::Cow;
 use std::fmt;

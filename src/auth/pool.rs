@@ -11,6 +11,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -147,7 +148,7 @@ impl Pool {
     fn work(&self, number: usize) {
         let mut hasher = Hasher::default();
         while let Some(job) = self.next_job(number) {
-            job.run(&mut hasher);
+            survive(&mut hasher, |hasher| job.run(hasher));
         }
         hasher.rest();
     }
@@ -171,6 +172,16 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock, so a poisoned state is a sound one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Works, and outlives a panic in that: it costs the job at hand its answer, and the hasher its
+/// memory. A worker that died would be counted as one that runs for ever, and the jobs in the queue
+/// would wait for it.
+fn survive(hasher: &mut Hasher, work: impl FnOnce(&mut Hasher)) {
+    // The memory is all that a panic could leave half done, and it is given back.
+    if catch_unwind(AssertUnwindSafe(|| work(hasher))).is_err() {
+        hasher.rest();
     }
 }
 
@@ -229,6 +240,21 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         assert_eq!(nobody_works.0.places.available_permits(), 1);
         assert!(nobody_works.0.lock().jobs.is_empty());
+    }
+
+    #[test]
+    fn a_panic_costs_one_job_its_answer_and_the_worker_goes_on() {
+        let mut hasher = Hasher::default();
+        let (answer, answered) = oneshot::channel::<()>();
+        survive(&mut hasher, |hasher| {
+            hasher.hash(&password()).unwrap();
+            let _unanswered = answer;
+            panic!("on purpose");
+        });
+        assert!(answered.now_or_never().unwrap().is_err());
+        assert!(hasher.is_resting());
+        survive(&mut hasher, |hasher| assert!(hasher.hash(&password()).is_ok()));
+        assert!(!hasher.is_resting());
     }
 
     #[test]

@@ -178,7 +178,7 @@ struct Shared {
     in_flight: InFlight,
     phase: watch::Sender<Phase>,
     directory: Arc<OnceLock<Directory>>,
-    passwords: PasswordPool,
+    users: Users,
     reflection: Reflection,
     /// Cancelled when the drain begins.
     draining: CancellationToken,
@@ -191,14 +191,17 @@ impl Shared {
         let draining = CancellationToken::new();
         let reflection = Reflection::new(limits.request_bytes_max, draining.clone())
             .map_err(|error| Error::System(io::Error::other(error)))?;
+        let directory = Arc::default();
+        let passwords = PasswordPool::per_core();
+        let users = Users::new(Arc::clone(&directory), passwords, draining.clone());
         Ok(Self {
             admission: Admission::new(&limits),
             in_flight: InFlight::new(limits.calls_max),
             limits: Arc::new(limits),
             log_calls,
             phase: watch::Sender::new(Phase::Starting),
-            directory: Arc::default(),
-            passwords: PasswordPool::per_core(),
+            directory,
+            users,
             reflection,
             draining,
             ended: CancellationToken::new(),
@@ -206,16 +209,14 @@ impl Shared {
     }
 
     /// The layers of one runtime, with services of its own: their reference counts are touched by
-    /// every call, and should not travel between cores.
+    /// every call, and should not travel between cores. What they bound, they bound together.
     fn layers(&self) -> Layers {
-        let directory = Arc::clone(&self.directory);
-        let users = Users::new(directory, self.passwords.clone(), self.draining.clone());
         let health = Health::new(self.phase.subscribe());
         Layers {
             log_calls: self.log_calls,
             in_flight: self.in_flight.share(),
             unary_timeout: self.limits.unary_timeout,
-            router: Router::new(&self.limits, users, health, self.reflection.clone()),
+            router: Router::new(&self.limits, self.users.clone(), health, self.reflection.clone()),
         }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! A chunk is what the client has sent by now, so a client that pauses does not keep what it sent
 //! from being written. Nothing is read beyond the chunk that is being gathered: the stream is as
-//! fast as the directory commits, and, with passwords, as the pool hashes. Items fail one by one;
-//! an error that is not an item's ends the stream, and its status says how many users were kept.
-//! If the client goes away, what was handed to the directory stands.
+//! fast as the directory commits, and, with passwords, as the pool hashes; a chunk has few of those,
+//! so that it commits soon and a drain need not wait for long. Items fail one by one; an error that
+//! is not an item's ends the stream, and its status says how many users were kept. If the client
+//! goes away, what was handed to the directory stands.
 
 use std::mem;
 use std::pin::{Pin, pin};
@@ -26,6 +27,10 @@ use crate::pb::user::v1 as pb;
 
 /// The most items in a chunk, and so in a commit.
 const CHUNK_MAX: usize = 256;
+
+/// The most passwords in a chunk, for each that the pool hashes at the same time: a fifth of a
+/// second's work.
+const PASSWORDS_MAX_PER_WORKER: usize = 4;
 
 /// How long a stream may go on when the daemon stops: well within the drain's limit, so that its
 /// client is told what was kept.
@@ -80,7 +85,9 @@ impl<'a> Bulk<'a> {
         requests: impl Stream<Item = Result<pb::CreateUserRequest, Status>> + Send,
     ) -> Result<pb::BulkCreateResponse, Status> {
         // Parsed as they come, so that a chunk of large requests is never held.
-        let chunks = pin!(requests.enumerate().map(parse).ready_chunks(CHUNK_MAX));
+        let ready = requests.enumerate().map(parse).ready_chunks(CHUNK_MAX);
+        let passwords_max = PASSWORDS_MAX_PER_WORKER * self.passwords.width().max(1);
+        let chunks = pin!(ready.flat_map(|chunk| stream::iter(split(chunk, passwords_max))));
         let mut tally = Tally::default();
         match self.run_chunks(chunks, &mut tally).await {
             Ok(()) => Ok(tally.complete()),
@@ -195,6 +202,27 @@ fn parse((index, request): (usize, Result<pb::CreateUserRequest, Status>)) -> Pa
     Ok(Item { place, state: Create::parse(request) })
 }
 
+/// Cuts a chunk into chunks that have no more passwords than this each.
+fn split(parsed: Vec<Parsed>, passwords_max: usize) -> Vec<Vec<Parsed>> {
+    let (mut chunks, mut chunk, mut passwords) = (Vec::new(), Vec::new(), 0);
+    for item in parsed {
+        if has_password(&item) {
+            if passwords == passwords_max {
+                chunks.push(mem::take(&mut chunk));
+                passwords = 0;
+            }
+            passwords += 1;
+        }
+        chunk.push(item);
+    }
+    chunks.push(chunk);
+    chunks
+}
+
+fn has_password(parsed: &Parsed) -> bool {
+    matches!(parsed, Ok(Item { state: Ok(create), .. }) if create.password.is_some())
+}
+
 /// The items before the first thing that ends the stream.
 fn take_good(parsed: Vec<Parsed>) -> (Vec<Item<Create>>, Option<End>) {
     let mut items = Vec::with_capacity(parsed.len());
@@ -227,6 +255,26 @@ mod tests {
         let broken = parse((1, Err(Status::internal("no message"))));
         let (items, end) = take_good(vec![request(0), broken, request(2)]);
         assert!(items.len() == 1 && matches!(end, Some(End::Cut(Cut::Broken(_)))));
+    }
+
+    #[test]
+    fn a_chunk_is_cut_before_one_password_too_many() {
+        let with_password = |index| {
+            let email = format!("{index}@example.org");
+            let password = "correct horse".to_owned();
+            parse((index, Ok(pb::CreateUserRequest { email, password, ..Default::default() })))
+        };
+        for (passwords, lengths) in
+            [(0..0, vec![6]), (0..6, vec![2, 2, 2]), (3..6, vec![5, 1]), (0..2, vec![6])]
+        {
+            let item = |index| {
+                if passwords.contains(&index) { with_password(index) } else { request(index) }
+            };
+            let chunks = split((0..6).map(item).collect(), 2);
+            assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), lengths, "{passwords:?}");
+            let items = chunks.into_iter().flatten().map(|item| item.unwrap().place.index);
+            assert!(items.eq(0..6));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use futures_util::stream::{Stream, StreamExt};
 use tokio::time;
 use tonic::{Code, Status};
 
-use super::status::status_with;
+use super::status::{codec_code_and_reason, status_with};
 
 /// How long a client's stream may be silent.
 pub(super) const STREAM_IDLE: Duration = Duration::from_secs(5 * 60);
@@ -50,8 +50,8 @@ pub(super) fn idle(metadata: &[(&str, String)], remark: &str) -> Status {
 
 /// The answer to a stream that brought something that is no message.
 pub(super) fn broken(status: &Status, metadata: &[(&str, String)], remark: &str) -> Status {
-    let message = format!("{}{remark}", status.message());
-    status_with(status.code(), "STREAM_BROKEN", message, metadata)
+    let (code, reason) = codec_code_and_reason(status.code());
+    status_with(code, reason, format!("{}{remark}", status.message()), metadata)
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 //!
 //! The next page is read while the present one is sent, and users come out of the page itself, so
 //! that nothing is queued in between. The stream is pulled: a slow client slows the reading down,
-//! and when the client is gone the stream is dropped, and the reading with it. A listing does not
-//! end for a drain; the drain's limit bounds it.
+//! and when the client is gone the stream is dropped, and the reading with it. A page may have
+//! fewer users than it was asked for and yet not be the last: large users make it end early. A
+//! listing does not end for a drain; the drain's limit bounds it.
 
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use super::pages::Pages;
+use super::pages::{OpenListing, Pages};
 use super::parse::{Violations, count, optional, status};
 use crate::directory::Directory;
 use crate::domain::{CanonicalEmail, Email, Error, Reason, User, UserId, UserStatus};
@@ -52,18 +53,22 @@ impl Listing {
     }
 
     /// The users, each as a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Overloaded`] if too many listings are open. This one stays open until its stream has
+    /// ended or is dropped.
     pub(super) fn stream(
         self,
         directory: Directory,
         pages: Pages,
-    ) -> impl Stream<Item = Result<pb::User, Status>> + Send + 'static {
-        let reading = Reading::begin(self, directory, pages);
-        stream::try_unfold(reading, |mut reading| async {
+    ) -> Result<impl Stream<Item = Result<pb::User, Status>> + Send + 'static, Error> {
+        let reading = Reading::begin(self, directory, pages)?;
+        let users = stream::try_unfold(reading, |mut reading| async {
             let users = reading.next_page().await?;
             Ok::<_, Status>(users.map(|users| (users, reading)))
-        })
-        .map_ok(|users| stream::iter(users).map(|user| Ok(user.into())))
-        .try_flatten()
+        });
+        Ok(users.map_ok(|users| stream::iter(users).map(|user| Ok(user.into()))).try_flatten())
     }
 
     /// Reads a page and moves on behind it; `None` if nothing is left after it.
@@ -125,13 +130,15 @@ struct Reading {
     pages: Pages,
     /// At most one task. Dropping the set aborts it.
     page: JoinSet<Result<Page, Error>>,
+    _open: OpenListing,
 }
 
 impl Reading {
-    fn begin(listing: Listing, directory: Directory, pages: Pages) -> Self {
-        let mut reading = Self { directory, pages, page: JoinSet::new() };
+    fn begin(listing: Listing, directory: Directory, pages: Pages) -> Result<Self, Error> {
+        let open = pages.open_listing()?;
+        let mut reading = Self { directory, pages, page: JoinSet::new(), _open: open };
         reading.read_on(listing);
-        reading
+        Ok(reading)
     }
 
     fn read_on(&mut self, listing: Listing) {

@@ -20,9 +20,10 @@ use crate::domain::{
 };
 use crate::pb::user::v1 as pb;
 
-/// How many unknown paths an answer names, and how much of each: a status travels in a header.
-const UNKNOWN_PATHS_MAX: usize = 8;
-const UNKNOWN_PATH_CHARS_MAX: usize = 64;
+/// How many unknown paths an answer names, and how many bytes of each as it is shown, between
+/// quotes: a status travels in a header.
+const UNKNOWN_PATHS_MAX: usize = 3;
+const UNKNOWN_PATH_BYTES_MAX: usize = 32;
 
 /// An UpdateUser request, checked.
 pub(super) struct Update {
@@ -85,14 +86,25 @@ impl Mask {
                 (_, Some(key)) if !key.is_empty() => mask.keys.push(key.to_owned()),
                 _ if unknown < UNKNOWN_PATHS_MAX => {
                     unknown += 1;
-                    let path = path.chars().take(UNKNOWN_PATH_CHARS_MAX).collect();
-                    found.note("update_mask", Reason::UnknownPath(path));
+                    found.note("update_mask", Reason::UnknownPath(beginning(&path)));
                 }
                 _ => {}
             }
         }
         mask
     }
+}
+
+/// As much of a path as an answer shows of it.
+fn beginning(path: &str) -> String {
+    let mut left = UNKNOWN_PATH_BYTES_MAX;
+    let fits = |char: &char| {
+        let shown: usize = char.escape_debug().map(char::len_utf8).sum();
+        let fits = shown <= left;
+        left = left.saturating_sub(shown);
+        fits
+    };
+    path.chars().take_while(fits).collect()
 }
 
 fn patch(mask: Mask, request: pb::UpdateUserRequest, found: &mut Violations) -> Patch {
@@ -223,6 +235,38 @@ mod tests {
         let many = vec!["x"; 1000];
         let Err(Error::Invalid(found)) = Update::parse(full(&many)) else { panic!("refused") };
         assert_eq!(found.len(), UNKNOWN_PATHS_MAX);
+    }
+
+    #[test]
+    fn an_unknown_path_is_cut_by_what_is_shown_of_it() {
+        for (path, shown) in [
+            ("x".repeat(33), "x".repeat(32)),
+            ("🦀".repeat(64), "🦀".repeat(8)),
+            (format!("{}é", "x".repeat(31)), "x".repeat(31)),
+            ("\u{1}".repeat(64), "\u{1}".repeat(6)),
+        ] {
+            assert_eq!(beginning(&path), shown);
+        }
+    }
+
+    #[test]
+    fn an_answer_to_many_unknown_paths_fits_in_a_header() {
+        for path in ["🦀".repeat(64), "\u{1}".repeat(64), "\"".repeat(64), "{".repeat(64)] {
+            let mut request = pb::UpdateUserRequest {
+                email: None,
+                name: Some("n".repeat(257)),
+                status: None,
+                attributes: BTreeMap::from([(String::new(), String::new())]),
+                expected_revision: -1,
+                request_id: "7".to_owned(),
+                ..full(&["email", "name", "status", "attributes"])
+            };
+            request.update_mask.as_mut().unwrap().paths.extend(vec![path; 64]);
+            let Err(error) = Update::parse(request) else { panic!("refused") };
+            let headers = tonic::Status::from(error).into_http::<()>().into_parts().0.headers;
+            let bytes: usize = headers.iter().map(|(k, v)| k.as_str().len() + v.len() + 32).sum();
+            assert!(bytes < 4096, "{bytes}");
+        }
     }
 
     #[test]

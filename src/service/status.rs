@@ -13,8 +13,11 @@
 //! | `Fault` | INTERNAL | INTERNAL, with an id that is in the log |
 //!
 //! Some answers are about a stream or a method and not about the directory. They have reasons of
-//! their own: STREAM_IDLE (DEADLINE_EXCEEDED), STREAM_BROKEN (the code that the transport gave),
-//! BULK_LIMIT_EXCEEDED (RESOURCE_EXHAUSTED), UNIMPLEMENTED, DEADLINE_EXCEEDED.
+//! their own: STREAM_IDLE (DEADLINE_EXCEEDED), BULK_LIMIT_EXCEEDED (RESOURCE_EXHAUSTED),
+//! UNIMPLEMENTED, DEADLINE_EXCEEDED, and those of the codec, see [`codec_code_and_reason`].
+//!
+//! A status travels in trailers, and many clients take no more than 8 KiB of them. So the message,
+//! which is in them twice, and the violations are cut to what keeps the sum below 6 KiB.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,6 +31,13 @@ use crate::domain::Error;
 /// The domain of every ErrorInfo that this server sends.
 const DOMAIN: &str = "rosterd";
 
+/// Percent-encoded it may be three times as long.
+const MESSAGE_BYTES_MAX: usize = 512;
+
+/// More than the fields that a request can get wrong.
+const VIOLATIONS_MAX: usize = 12;
+const DESCRIPTION_BYTES_MAX: usize = 128;
+
 const RETRY_OVERLOADED: Duration = Duration::from_millis(200);
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 const RETRY_DISK_FULL: Duration = Duration::from_secs(10);
@@ -37,7 +47,8 @@ pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
     status_with(code, reason, message, &[])
 }
 
-/// As [`status`], with metadata in the ErrorInfo, and a RetryInfo if trying again may help.
+/// As [`status`], with metadata in the ErrorInfo, and a RetryInfo if trying again may help. It does
+/// not after RESOURCE_EXHAUSTED, which here is about a bound of the request and not about load.
 pub fn status_with(
     code: Code,
     reason: &str,
@@ -45,10 +56,10 @@ pub fn status_with(
     metadata: &[(&str, String)],
 ) -> Status {
     let mut details = info(reason, metadata);
-    if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
+    if code == Code::Unavailable {
         details.set_retry_info(Some(RETRY_UNAVAILABLE));
     }
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, cut(message.into(), MESSAGE_BYTES_MAX), details)
 }
 
 /// The status of an error within a stream: `metadata` says where in the stream it was met, `remark`
@@ -60,11 +71,9 @@ pub fn status_within(error: Error, metadata: &[(&str, String)], remark: &str) ->
     let mut details = ErrorDetails::new();
     match &error {
         Error::Invalid(violations) => {
-            for violation in violations {
-                details.add_bad_request_violation(
-                    violation.field.as_str(),
-                    violation.reason.to_string(),
-                );
+            for violation in violations.iter().take(VIOLATIONS_MAX) {
+                let description = cut(violation.reason.to_string(), DESCRIPTION_BYTES_MAX);
+                details.add_bad_request_violation(violation.field.as_str(), description);
             }
         }
         Error::RevisionMismatch { current } => {
@@ -89,7 +98,7 @@ pub fn status_within(error: Error, metadata: &[(&str, String)], remark: &str) ->
         Error::UserNotFound | Error::EmailTaken | Error::RequestIdReused => {}
     }
     details.set_error_info(reason, DOMAIN, owned(&metadata));
-    Status::with_error_details(code, message + remark, details)
+    Status::with_error_details(code, cut(message, MESSAGE_BYTES_MAX) + remark, details)
 }
 
 /// The answer to a call that waited longer than its deadline.
@@ -112,6 +121,19 @@ pub fn code_and_reason(error: &Error) -> (Code, &'static str) {
     }
 }
 
+/// The code and the reason of an error that the codec below met: in the one message of a call, or
+/// within a client's stream. A message that is no protobuf it calls INTERNAL, though the caller sent
+/// it; a message above the limit OUT_OF_RANGE, though callers take that for the end of a listing.
+pub fn codec_code_and_reason(theirs: Code) -> (Code, &'static str) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the codec uses few of the codes")]
+    match theirs {
+        Code::Internal => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+        Code::OutOfRange => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+        Code::Unimplemented => (theirs, "NOT_IMPLEMENTED"),
+        _ => (theirs, "TRANSPORT"),
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         status_within(error, &[], "")
@@ -120,6 +142,16 @@ impl From<Error> for Status {
 
 fn info(reason: &str, metadata: &[(&str, String)]) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, owned(metadata))
+}
+
+/// The text, or as many whole characters of it as have this many bytes.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
 }
 
 fn owned(metadata: &[(&str, String)]) -> HashMap<String, String> {
@@ -171,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn what_can_never_succeed_is_not_told_to_be_tried_again() {
+        for (code, retry) in [(Code::ResourceExhausted, false), (Code::Unavailable, true)] {
+            let status = status(code, "SOME_REASON", "some text");
+            assert_eq!(status.get_details_retry_info().is_some(), retry, "{code:?}");
+        }
+    }
+
+    #[test]
     fn an_invalid_request_names_every_field() {
         let status = Status::from(Error::Invalid(vec![
             Violation::new("email", EmailError::NoAt),
@@ -184,6 +224,26 @@ mod tests {
             ("email", "has no @")
         );
         assert_eq!(status.message(), "email has no @; page_size is negative");
+    }
+
+    /// As HTTP/2 counts the headers of an answer.
+    fn header_bytes(status: Status) -> usize {
+        let response = status.into_http::<()>();
+        response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    }
+
+    #[test]
+    fn no_status_outgrows_what_clients_take() {
+        let path = |text: &str| Reason::UnknownPath(text.repeat(10_000));
+        let metadata = [("created_count", "100000".to_owned()), ("failed_count", "0".to_owned())];
+        for text in ["x", "é", "🦀", "\"", "{"] {
+            let violation = Violation::new("expected_revision", path(text));
+            let error = Error::Invalid(vec![violation; 1000]);
+            let invalid = header_bytes(status_within(error, &metadata, &"; ".repeat(50)));
+            let other = status_with(Code::Internal, "TRANSPORT", text.repeat(10_000), &metadata);
+            assert!(invalid < 6 * 1024, "{text} {invalid}");
+            assert!(header_bytes(other) < 6 * 1024, "{text}");
+        }
     }
 
     #[test]

@@ -192,12 +192,14 @@ mod tests {
 
     #[test]
     fn a_cut_stream_is_told_what_was_kept() {
-        let broken = Status::internal("no message");
+        let malformed = Cut::Broken(Status::internal("no message"));
+        let too_large = Cut::Broken(Status::out_of_range("too large"));
         for (cut, code, reason) in [
             (Cut::Limit, Code::ResourceExhausted, "BULK_LIMIT_EXCEEDED"),
             (Cut::Idle, Code::DeadlineExceeded, "STREAM_IDLE"),
             (Cut::Draining, Code::Unavailable, "UNAVAILABLE"),
-            (Cut::Broken(broken), Code::Internal, "STREAM_BROKEN"),
+            (malformed, Code::InvalidArgument, "MESSAGE_MALFORMED"),
+            (too_large, Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             (Cut::Error(Error::DiskFull), Code::ResourceExhausted, "DISK_FULL"),
         ] {
             let mut tally = Tally::default();
@@ -208,10 +210,8 @@ mod tests {
             assert_eq!((status.code(), info.reason.as_str()), (code, reason));
             assert_eq!(info.metadata["created_count"], "1");
             assert!(status.message().contains("1 users were created"), "{}", status.message());
-            assert_eq!(
-                details.retry_info().is_some(),
-                code != Code::Internal && code != Code::DeadlineExceeded
-            );
+            let retry = ["UNAVAILABLE", "DISK_FULL"].contains(&reason);
+            assert_eq!(details.retry_info().is_some(), retry, "{reason}");
         }
     }
 

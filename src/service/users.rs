@@ -24,7 +24,7 @@ use crate::pb::user::v1::user_service_server::UserService;
 /// The most ids in a BatchGetUsers request.
 const BATCH_MAX: usize = 500;
 
-/// The service of users; clones share all of it.
+/// The service of users; clones share all of it, the limits too: a server has one and its clones.
 #[derive(Clone, Debug)]
 pub struct Users {
     directory: Arc<OnceLock<Directory>>,
@@ -115,7 +115,7 @@ impl UserService for Users {
         request: Request<pb::ListUsersRequest>,
     ) -> Result<Response<Self::ListUsersStream>, Status> {
         let listing = Listing::parse(request.get_ref())?;
-        let users = listing.stream(self.directory()?.clone(), self.pages.clone());
+        let users = listing.stream(self.directory()?.clone(), self.pages.clone())?;
         Ok(Response::new(users.boxed()))
     }
 

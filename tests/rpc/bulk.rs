@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
 use crate::support::Daemon;
-use crate::wire::{Client, create, create_all, get, metadata, new_user, verdict};
+use crate::wire::{Client, create, create_all, get, metadata, new_user, refusal, verdict};
 
 async fn bulk(
     client: &Client,
@@ -113,5 +113,19 @@ async fn one_item_too_many_ends_the_stream_and_the_status_says_what_was_kept() {
     assert_eq!(metadata(&status, "created_count").as_deref(), Some("1"));
     assert!(status.message().contains("1 users were created"), "{}", status.message());
     create(&daemon.client(), "bob@example.org").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_ends_the_stream_like_a_call_of_its_own() {
+    let daemon = Daemon::start().await;
+    let large = pb::CreateUserRequest { name: "n".repeat(65_536), ..new_user("b@example.org") };
+    let alone = daemon.client().create_user(large.clone()).await;
+    let verdict_alone = refusal(alone);
+    assert_eq!(verdict_alone, (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned()));
+    let items = vec![new_user("a@example.org"), large, new_user("c@example.org")];
+    let status = bulk(&daemon.client(), items).await.unwrap_err();
+    assert_eq!(verdict(&status), verdict_alone);
+    assert_eq!(metadata(&status, "created_count").as_deref(), Some("1"));
     daemon.stop().await;
 }

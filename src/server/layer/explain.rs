@@ -1,9 +1,8 @@
 //! Gives the errors of the codec below a code and a reason of ours.
 //!
 //! tonic decodes requests and encodes answers around our handlers, and answers for itself when it
-//! cannot, with a status that has no ErrorInfo: which is also how it is told from ours. A message
-//! that is no protobuf it calls INTERNAL, though the caller sent it; a message above the limit
-//! OUT_OF_RANGE, though callers take that for the end of a listing.
+//! cannot, with a status that has no ErrorInfo: which is also how it is told from ours. What it
+//! meets within a client's stream, the handler of the stream explains in the same words.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -120,13 +119,8 @@ fn explain(headers: &mut HeaderMap) {
 }
 
 fn explained(code: Code, text: String) -> Status {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the codec uses few of the codes")]
-    match code {
-        Code::Internal => status::status(Code::InvalidArgument, "MESSAGE_MALFORMED", text),
-        Code::OutOfRange => status::status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", text),
-        Code::Unimplemented => status::status(code, "NOT_IMPLEMENTED", text),
-        _ => status::status(code, "TRANSPORT", text),
-    }
+    let (code, reason) = status::codec_code_and_reason(code);
+    status::status(code, reason, text)
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
+import pytest
 import user_service_pb2 as pb
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from refusals import refused
 
@@ -82,3 +86,15 @@ def test_a_stream_beyond_the_limit_says_how_many_were_kept(users):
     assert "3" in re.findall(r"\d+", answer.message)
     for email in kept:
         assert users.GetUserByEmail(pb.GetUserByEmailRequest(email=email)).email == email
+
+
+def test_a_malformed_message_ends_the_stream_and_what_came_before_is_kept(channel, users):
+    upload = channel.stream_unary("/user.v1.UserService/BulkCreateUsers")  # Takes bytes.
+    good = pb.CreateUserRequest(email="kept@malformed.example").SerializeToString()
+    with pytest.raises(grpc.RpcError) as caught:
+        upload(iter([good, b"\xff"]))
+    info = error_details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in rpc_status.from_call(caught.value).details)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (info.reason, info.metadata["created_count"]) == ("MESSAGE_MALFORMED", "1")
+    assert users.GetUserByEmail(pb.GetUserByEmailRequest(email="kept@malformed.example")).id
