@@ -194,6 +194,17 @@ async fn a_stop_does_not_wait_for_connections_that_ask_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_stop_does_not_wait_for_a_client_that_is_frozen() {
+    let daemon = Daemon::start(Limits::default()).await;
+    let mut frozen = daemon.raw();
+    frozen.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    frozen.write_all(&frame(0x4, 0x0, 0, &[])).unwrap();
+    // The server has greeted it, so it is a connection to be ended, and answers no PING.
+    frozen.read_exact(&mut [0; 9]).unwrap();
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_connection_above_the_bound_is_closed_at_once() {
     let daemon = Daemon::start(Limits { connections_max: 1, ..Limits::default() }).await;
     let mut client = daemon.client().await;
