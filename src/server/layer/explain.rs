@@ -122,8 +122,10 @@ fn explain(headers: &mut HeaderMap) {
 fn explained(code: Code, text: String) -> Status {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the codec uses few of the codes")]
     match code {
-        Code::Internal => status::status(Code::InvalidArgument, "MESSAGE_MALFORMED", text),
+        Code::Internal => super::invalid("MESSAGE_MALFORMED", "message", text),
         Code::OutOfRange => status::status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", text),
+        // From reflection: a symbol, a file or an extension that there is not.
+        Code::NotFound => status::status(code, "SYMBOL_UNKNOWN", text),
         Code::Unimplemented => status::status(code, "NOT_IMPLEMENTED", text),
         _ => status::status(code, "TRANSPORT", text),
     }
@@ -141,6 +143,7 @@ mod tests {
             (Status::internal("no protobuf"), Code::InvalidArgument, "MESSAGE_MALFORMED"),
             (Status::out_of_range("too large"), Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             (Status::unimplemented("gzip"), Code::Unimplemented, "NOT_IMPLEMENTED"),
+            (Status::not_found("symbol"), Code::NotFound, "SYMBOL_UNKNOWN"),
             (Status::cancelled("h2"), Code::Cancelled, "TRANSPORT"),
         ] {
             let mut response = theirs.clone().into_http::<()>();
