@@ -199,9 +199,11 @@ impl Drop for Line {
     }
 }
 
-/// A path that a stranger made up. A URI holds ASCII only, and no controls.
+/// A path that a stranger made up: it may hold any UTF-8, but no controls.
 fn shortened(path: &str) -> &str {
-    path.get(..UNKNOWN_PATH_BYTES_MAX).unwrap_or(path)
+    let mut cuts = (0..=UNKNOWN_PATH_BYTES_MAX.min(path.len())).rev();
+    let cut = cuts.find(|&cut| path.is_char_boundary(cut));
+    &path[..cut.unwrap_or_default()]
 }
 
 #[cfg(test)]
@@ -237,5 +239,7 @@ mod tests {
     fn the_path_of_a_stranger_is_cut() {
         assert_eq!(shortened("/a/b"), "/a/b");
         assert_eq!(shortened(&"x".repeat(8000)).len(), UNKNOWN_PATH_BYTES_MAX);
+        let odd = format!("/{}", "é".repeat(4000));
+        assert_eq!(shortened(&odd).len(), UNKNOWN_PATH_BYTES_MAX - 1);
     }
 }
