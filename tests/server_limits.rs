@@ -96,6 +96,16 @@ async fn call(client: &mut SendRequest<Body>, request: Request<Body>) -> (Status
     (code, end(response).await)
 }
 
+/// Calls until the code of the answer is as wanted.
+async fn until(client: &mut SendRequest<Body>, wanted: impl Fn(Code) -> bool) {
+    let calls = async {
+        while !wanted(call(client, request(GET, Body::new(EMPTY.to_owned()))).await.1.code()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), calls).await.unwrap();
+}
+
 async fn end(response: Response<Incoming>) -> Status {
     if let Some(status) = Status::from_header_map(response.headers()) {
         return status;
@@ -194,6 +204,17 @@ async fn a_stop_does_not_wait_for_connections_that_ask_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_stop_does_not_wait_for_a_client_that_is_frozen() {
+    let daemon = Daemon::start(Limits::default()).await;
+    let mut frozen = daemon.raw();
+    frozen.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    frozen.write_all(&frame(0x4, 0x0, 0, &[])).unwrap();
+    // The server has greeted it, so it is a connection to be ended, and answers no PING.
+    frozen.read_exact(&mut [0; 9]).unwrap();
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_connection_above_the_bound_is_closed_at_once() {
     let daemon = Daemon::start(Limits { connections_max: 1, ..Limits::default() }).await;
     let mut client = daemon.client().await;
@@ -215,9 +236,7 @@ async fn a_call_above_the_bound_is_answered_at_once_and_told_when_to_try_again()
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.get_details_retry_info().is_some());
     drop(watch);
-    while call(&mut client, get()).await.1.code() == Code::ResourceExhausted {
-        tokio::task::yield_now().await;
-    }
+    until(&mut client, |code| code != Code::ResourceExhausted).await;
     daemon.stop().await;
 }
 
@@ -244,18 +263,13 @@ async fn health_follows_the_stop_and_its_watch_ends() {
 #[tokio::test]
 async fn a_client_that_does_not_read_loses_its_call() {
     let limits =
-        Limits { stalled_timeout: Duration::from_millis(100), calls_max: 1, ..Limits::default() };
+        Limits { stalled_timeout: Duration::from_secs(3), calls_max: 1, ..Limits::default() };
     let daemon = Daemon::start(limits).await;
     // A window of nothing: the answer's first byte has to wait.
     let stalled = watch_without_window(daemon.raw());
     let mut client = daemon.client().await;
-    let get = || request(GET, Body::new(EMPTY.to_owned()));
-    while call(&mut client, get()).await.1.code() != Code::ResourceExhausted {
-        tokio::task::yield_now().await;
-    }
-    while call(&mut client, get()).await.1.code() == Code::ResourceExhausted {
-        tokio::task::yield_now().await;
-    }
+    until(&mut client, |code| code == Code::ResourceExhausted).await;
+    until(&mut client, |code| code != Code::ResourceExhausted).await;
     drop(stalled);
     daemon.stop().await;
 }

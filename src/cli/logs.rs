@@ -8,6 +8,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
 
+use tracing::Level;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -68,7 +69,26 @@ pub(super) fn parse_filter(text: &str) -> Result<Targets, String> {
     if text.split(',').any(misspelt) {
         return Err(expected.to_owned());
     }
-    text.parse().map_err(|_| expected.to_owned())
+    text.parse().map(discreet).map_err(|_| expected.to_owned())
+}
+
+/// Crates whose debugging lines print what passes through them: records, keys, headers, bodies. `h2`
+/// and `hyper` stand for all whose names begin so.
+const TALKATIVE: [&str; 4] = ["sled", "h2", "hyper", "tonic"];
+
+/// The filter without lines that would show the fields of users, whatever was asked for.
+fn discreet(filter: Targets) -> Targets {
+    let inner = |target: &str| TALKATIVE.iter().any(|name| target.starts_with(name));
+    let mut clamped = filter.clone();
+    for (target, level) in filter.iter().filter(|(target, _)| inner(target)) {
+        clamped = clamped.with_target(target, level.min(LevelFilter::INFO));
+    }
+    for name in TALKATIVE {
+        if filter.would_enable(name, &Level::DEBUG) {
+            clamped = clamped.with_target(name, LevelFilter::INFO);
+        }
+    }
+    clamped
 }
 
 /// True if a person reads the log as it comes.
@@ -99,6 +119,20 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_filter_shows_what_passes_through_the_crates_below() {
+        for text in ["trace", "debug", "sled=trace", "info,hyper::proto=trace,h2=debug"] {
+            let filter = parse_filter(text).unwrap();
+            for target in ["sled", "h2::proto", "hyper::proto", "tonic::codec"] {
+                assert!(!filter.would_enable(target, &Level::DEBUG), "{text:?} {target}");
+            }
+        }
+        let filter = parse_filter("trace,sled=warn").unwrap();
+        assert!(filter.would_enable("rosterd::server", &Level::TRACE));
+        assert!(filter.would_enable("h2", &Level::INFO));
+        assert!(!filter.would_enable("sled", &Level::INFO));
+    }
 
     #[test]
     fn a_filter_is_a_level_and_levels_of_modules() {

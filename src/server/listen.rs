@@ -9,9 +9,10 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::address::{Address, Endpoint};
@@ -102,7 +103,6 @@ impl Listener {
 }
 
 fn classify(address: Address, source: io::Error) -> ListenError {
-    use rustix::io::Errno;
     match source.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::ADDRINUSE) => ListenError::InUse(address),
         Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => ListenError::NoSuchAddress(address),
@@ -146,15 +146,17 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         other => other?,
     };
     if !metadata.file_type().is_socket() {
-        return Err(rustix::io::Errno::NOTSOCK.into());
+        return Err(Errno::NOTSOCK.into());
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(rustix::io::Errno::ADDRINUSE.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+    // Not blocking: a program that is stopped with a full backlog would hold the start for ever.
+    let probe = stream_socket(AddressFamily::UNIX)?;
+    match rustix::net::connect(&probe, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::AGAIN) => Err(Errno::ADDRINUSE.into()),
+        Err(Errno::CONNREFUSED) => {
             tracing::info!(path = %path.display(), "replacing a socket that nobody listens behind");
             std::fs::remove_file(path)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -187,6 +189,8 @@ impl Drop for SocketFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn bind_at(path: &Path) -> Result<Listener, ListenError> {

@@ -17,7 +17,7 @@ use tower::Service;
 
 use super::Limits;
 use super::health::{self, Health};
-use super::layer::Refusal;
+use super::layer::{self, Refusal};
 use super::methods;
 use super::reflection::{self, Reflection};
 use crate::pb::user::v1::user_service_server::{self, UserServiceServer};
@@ -101,7 +101,7 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
 /// The answer to a browser. It has a gRPC status too, for a client of gRPC that errs.
 fn not_grpc() -> Response<Body> {
     let text = "this is a gRPC server: content-type must be application/grpc";
-    let status = status::status(Code::InvalidArgument, "CONTENT_TYPE_UNKNOWN", text);
+    let status = layer::invalid("CONTENT_TYPE_UNKNOWN", "content-type", text);
     let mut response = status.into_http();
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response

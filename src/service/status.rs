@@ -130,6 +130,8 @@ pub fn codec_code_and_reason(theirs: Code) -> (Code, &'static str) {
         Code::Internal => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
         Code::OutOfRange => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         Code::Unimplemented => (theirs, "NOT_IMPLEMENTED"),
+        // From reflection: a symbol, a file or an extension that there is not.
+        Code::NotFound => (theirs, "SYMBOL_UNKNOWN"),
         _ => (theirs, "TRANSPORT"),
     }
 }

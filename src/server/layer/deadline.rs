@@ -20,7 +20,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::{Code, Status};
+use tonic::Status;
 use tower::Service;
 
 use super::refuse::Refusal;
@@ -72,7 +72,7 @@ where
             }
             Err(MalformedTimeout) => {
                 let text = "grpc-timeout must be up to 8 digits and one of H M S m u n";
-                let status = status::status(Code::InvalidArgument, "TIMEOUT_MALFORMED", text);
+                let status = super::invalid("TIMEOUT_MALFORMED", "grpc-timeout", text);
                 Either::Right(Refusal::new(status.into_http(), request.into_body()))
             }
         }

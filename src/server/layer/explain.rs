@@ -119,8 +119,10 @@ fn explain(headers: &mut HeaderMap) {
 }
 
 fn explained(code: Code, text: String) -> Status {
-    let (code, reason) = status::codec_code_and_reason(code);
-    status::status(code, reason, text)
+    match status::codec_code_and_reason(code) {
+        (Code::InvalidArgument, reason) => super::invalid(reason, "message", text),
+        (code, reason) => status::status(code, reason, text),
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +137,7 @@ mod tests {
             (Status::internal("no protobuf"), Code::InvalidArgument, "MESSAGE_MALFORMED"),
             (Status::out_of_range("too large"), Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             (Status::unimplemented("gzip"), Code::Unimplemented, "NOT_IMPLEMENTED"),
+            (Status::not_found("symbol"), Code::NotFound, "SYMBOL_UNKNOWN"),
             (Status::cancelled("h2"), Code::Cancelled, "TRANSPORT"),
         ] {
             let mut response = theirs.clone().into_http::<()>();

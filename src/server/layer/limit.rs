@@ -45,8 +45,10 @@ impl InFlight {
 
     fn enter(self: &Arc<Self>) -> Option<Place> {
         // The count guards no other memory, so it needs no order.
-        let place = Place { in_flight: Arc::clone(self) };
-        (self.calls.fetch_add(1, Ordering::Relaxed) < self.max).then_some(place)
+        // A refused call never counts, so that a flood of them refuses nobody else.
+        let next = |calls| (calls < self.max).then_some(calls + 1);
+        self.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+        Some(Place { in_flight: Arc::clone(self) })
     }
 }
 

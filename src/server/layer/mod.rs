@@ -27,10 +27,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
-use tonic::Status;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use super::address::Peer;
 use super::router::Router;
+use crate::service::status;
 use contain::Contain;
 use deadline::Deadline;
 use explain::Explain;
@@ -67,4 +69,12 @@ fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();
     status.add_header(&mut trailers)?;
     Ok(Frame::trailers(trailers))
+}
+
+/// INVALID_ARGUMENT for what is no field of a message; a BadRequest names it all the same.
+pub(super) fn invalid(reason: &str, field: &str, text: impl Into<String>) -> Status {
+    let text = text.into();
+    let mut details = status::status(Code::InvalidArgument, reason, "").get_error_details();
+    details.add_bad_request_violation(field, text.clone());
+    Status::with_error_details(Code::InvalidArgument, text, details)
 }

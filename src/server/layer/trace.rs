@@ -2,8 +2,8 @@
 //! or any other field of a message.
 //!
 //! The code is known when the call is over: from the headers of an answer without a body, from the
-//! trailers at the end of a body, and CANCELLED when either is dropped before, because the client
-//! went away.
+//! trailers at the end of a body, and CANCELLED when either is dropped before: because the client
+//! went away, or because it did not read and we went away, which is a warning.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -182,13 +182,16 @@ impl Drop for Line {
         let duration = self.started.elapsed();
         let path = self.path.as_ref().map_or("/", PathAndQuery::path);
         let flow = methods::flow(path);
-        if !self.log.wants(self.code, duration, flow) {
+        let cut = stall::cutting();
+        if !cut && !self.log.wants(self.code, duration, flow) {
             return;
         }
         let method = if flow.is_some() { path } else { shortened(path) };
         // To the microsecond; a call does not last long enough to lose precision.
         let (code, duration_ms) = (self.code, duration.as_micros() as f64 / 1e3);
-        if ours(code) {
+        if cut {
+            tracing::warn!(method, ?code, duration_ms, peer = %self.peer, caller = "anonymous", "call: cut, its client does not read");
+        } else if ours(code) {
             tracing::error!(method, ?code, duration_ms, peer = %self.peer, caller = "anonymous", "call");
         } else {
             tracing::info!(method, ?code, duration_ms, peer = %self.peer, caller = "anonymous", "call");
@@ -196,9 +199,11 @@ impl Drop for Line {
     }
 }
 
-/// A path that a stranger made up. A URI holds ASCII only, and no controls.
+/// A path that a stranger made up: it may hold any UTF-8, but no controls.
 fn shortened(path: &str) -> &str {
-    path.get(..UNKNOWN_PATH_BYTES_MAX).unwrap_or(path)
+    let mut cuts = (0..=UNKNOWN_PATH_BYTES_MAX.min(path.len())).rev();
+    let cut = cuts.find(|&cut| path.is_char_boundary(cut));
+    &path[..cut.unwrap_or_default()]
 }
 
 #[cfg(test)]
@@ -234,5 +239,7 @@ mod tests {
     fn the_path_of_a_stranger_is_cut() {
         assert_eq!(shortened("/a/b"), "/a/b");
         assert_eq!(shortened(&"x".repeat(8000)).len(), UNKNOWN_PATH_BYTES_MAX);
+        let odd = format!("/{}", "é".repeat(4000));
+        assert_eq!(shortened(&odd).len(), UNKNOWN_PATH_BYTES_MAX - 1);
     }
 }
