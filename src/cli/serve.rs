@@ -19,8 +19,8 @@ const MIB: u64 = 1024 * 1024;
 /// The flags of `rosterd serve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to listen: IP:PORT or unix:/path; may be given several times. Port 0 lets the system
-    /// choose; the log tells the real one. [default: 127.0.0.1:50051 and [::1]:50051]
+    /// Where to listen: IP:PORT or unix:/path, separated by commas or given several times. Port 0
+    /// lets the system choose; the log tells the real one. [default: 127.0.0.1:50051 and [::1]:50051]
     #[arg(long, value_name = "ADDR", env = "ROSTERD_LISTEN", value_delimiter = ',')]
     listen: Vec<Address>,
     /// Memory for the cache of the store.
