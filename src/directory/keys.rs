@@ -20,7 +20,7 @@ impl RequestKey {
     /// Makes the key of a new directory, unless an earlier attempt has made it.
     pub(super) fn create(dir: &Path) -> Result<Self, OpenError> {
         let keys = dir.join("keys");
-        std::fs::create_dir_all(&keys).map_err(io_error("create", &keys))?;
+        file::create_private_dir(&keys).map_err(io_error("create", &keys))?;
         let path = path(dir);
         match read(&path) {
             Ok(Some(key)) => Ok(key),

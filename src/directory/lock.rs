@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
 use super::open::io_error;
+use crate::journal::file;
 
 /// A data directory that this process holds the lock of. The lock goes with the process, however it
 /// ends.
@@ -28,11 +29,7 @@ impl LockedDir {
     /// [`OpenError::Locked`] names the process that has it; [`OpenError::Io`] if the folder cannot
     /// be written to.
     pub fn lock(path: &Path) -> Result<Self, OpenError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(io_error("create", path))?;
+        file::create_private_dir(path).map_err(io_error("create", path))?;
         let folder = File::open(path).map_err(io_error("open", path))?;
         match folder.try_lock() {
             Ok(()) => {}

@@ -18,7 +18,7 @@ use super::acked::{Acked, AckedFile, boot_id};
 use super::frame::{FRAME_ALIGN, Frame};
 use super::reader::read_header;
 use super::segment::{self, FRAMES_AT, SegmentHeader};
-use super::{Journal, JournalError, Position, damaged, list, segments_in};
+use super::{Journal, JournalError, Position, damaged, file, list, segments_in};
 use crate::domain::{DirectoryId, Revision};
 
 /// How the last run ended.
@@ -110,7 +110,12 @@ fn remove_unfinished(dir: &Path) -> io::Result<()> {
 
 /// The segments there are, checked against the list of those there should be.
 fn listed_segments(dir: &Path) -> Result<Vec<Revision>, JournalError> {
-    let found = segments_in(dir)?;
+    let found = match segments_in(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged(dir, "it is gone"));
+        }
+        found => found?,
+    };
     match list::read(dir)? {
         Some(listed) => {
             if let Some(missing) = listed.iter().find(|first| !found.contains(first)) {
@@ -187,7 +192,7 @@ pub(super) fn create(
     directory: DirectoryId,
     segment_bytes: u64,
 ) -> io::Result<Journal> {
-    std::fs::create_dir_all(dir)?;
+    file::create_private_dir(dir)?;
     let header = SegmentHeader { directory, bytes: segment_bytes, before: Position::default() };
     let head = segment::create(dir, &header, &[])?;
     let firsts = vec![Revision::ZERO.next()];

@@ -32,6 +32,7 @@ mod verify;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -109,7 +110,8 @@ impl Keyspace {
     ///
     /// [`KeyspaceError`]; after any of them this process should open no other keyspace.
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, KeyspaceError> {
-        fs::create_dir_all(path)?;
+        // Whoever may look into it finds emails and password hashes.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let began = Instant::now();
         loop {
             match Self::try_open(path, cache_bytes) {

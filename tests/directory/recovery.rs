@@ -2,6 +2,7 @@
 //! that names the file. Never a directory that is silently another.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rosterd::directory::OpenError;
@@ -281,6 +282,17 @@ fn a_directory_dropped_without_closing_is_recovered() {
     };
     assert_eq!(everybody(&directory), [user]);
     close(directory, dir.path());
+}
+
+#[test]
+fn nobody_else_may_look_into_a_directory_even_in_a_folder_that_is_open_to_all() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    close(open(dir.path()), dir.path());
+    for folder in ["journal", "keyspace", "keys"] {
+        let mode = fs::metadata(dir.path().join(folder)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{folder}");
+    }
 }
 
 #[test]
