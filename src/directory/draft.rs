@@ -135,12 +135,7 @@ impl<'a> Draft<'a> {
 
     fn first_answer(&self, key: &[u8], request: &RequestId) -> Result<Option<Outcome>, Error> {
         let Some(bytes) = self.get(Tree::Requests, key) else { return Ok(None) };
-        let answer = sound(decode_answer(key, &bytes));
-        if answer.mac == request.mac {
-            Ok(Some(answer.outcome))
-        } else {
-            Err(Error::RequestIdReused)
-        }
+        sound(decode_answer(key, &bytes)).to(request).map(Some)
     }
 
     fn remember(

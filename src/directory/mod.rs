@@ -125,12 +125,7 @@ impl Directory {
     ) -> Result<Option<Outcome>, Error> {
         let key = request_key(actor, request.id);
         let Some(bytes) = self.shared.keyspace.get(Tree::Requests, &key) else { return Ok(None) };
-        let answer = sound(decode_answer(&key, &bytes));
-        if answer.mac == request.mac {
-            Ok(Some(answer.outcome))
-        } else {
-            Err(Error::RequestIdReused)
-        }
+        sound(decode_answer(&key, &bytes)).to(request).map(Some)
     }
 
     /// Makes one write durable and visible.

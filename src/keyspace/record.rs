@@ -10,8 +10,8 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
 use crate::domain::{
-    Attributes, Credential, Email, Name, Outcome, RequestMac, Revision, Timestamp, User, UserId,
-    UserStatus,
+    Attributes, Credential, Email, Error, Name, Outcome, RequestId, RequestMac, Revision,
+    Timestamp, User, UserId, UserStatus,
 };
 
 /// The most bytes of a record: a user's, and around it a request's. A corrupt length beyond it is
@@ -79,6 +79,17 @@ pub struct Answer {
     pub at: Timestamp,
     /// What was answered.
     pub outcome: Outcome,
+}
+
+impl Answer {
+    /// What was answered, if this request is a repetition of the one that it was an answer to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RequestIdReused`] if the request has other content.
+    pub fn to(self, request: &RequestId) -> Result<Outcome, Error> {
+        if self.mac == request.mac { Ok(self.outcome) } else { Err(Error::RequestIdReused) }
+    }
 }
 
 /// Encodes a user, to stand under its id.
